@@ -1,0 +1,83 @@
+/*
+ * worker.h: one run-to-completion loop a core. A worker owns its streams, pools and counters; it shares the
+ * cache (reader side) and two rings with control, and nothing with other workers.
+ *
+ *   create(&w, &setup) -> run on a thread of its own: spate_worker_run(w) -> returns after STOP -> destroy(w)
+ */
+#ifndef SPATE_WORKER_H
+#define SPATE_WORKER_H
+
+#include <stdint.h>
+
+#include "dataplane/log_ring.h"
+#include "dataplane/stream/stream.h"
+#include "dataplane/stream/watch.h"
+#include "dataplane/util/pool.h"
+#include "spate/cache.h"
+#include "spate/msg.h"
+#include "spate/stats.h"
+
+struct spate_worker;
+
+/* What a worker may need to know of the configuration; immutable, swapped whole by SPATE_MSG_CONFIG. */
+struct spate_worker_config {
+	uint32_t header_timeout_ms; /* first byte of a request to the end of its head: 408 */
+	uint32_t idle_timeout_ms;   /* keep-alive, between requests */
+	uint32_t send_timeout_ms;   /* no progress in sending: reset */
+	uint32_t max_connections;   /* a worker */
+	uint32_t max_requests;      /* a connection; 0: no limit */
+	bool access_log;
+};
+
+/* A backend: how this worker meets the network. */
+struct spate_backend_ops {
+	const char *name;
+	/* Opens the listeners. 0 or negative errno with *why set to a static or worker-owned text. */
+	int (*open)(struct spate_worker *w, const void *backend_setup, const char **why);
+	/* One turn: wait at most wait_us (0: poll) for the network or the wake fd, deliver, send. */
+	void (*turn)(struct spate_worker *w, uint32_t wait_us);
+	void (*drain)(struct spate_worker *w); /* stop accepting, tell every app */
+	void (*close)(struct spate_worker *w); /* every stream ends with SPATE_CLOSE_STOP */
+};
+
+struct spate_worker {
+	/* read by everything on this worker */
+	unsigned id; /* also the reader id */
+	struct spate_cache *cache;
+	const struct spate_worker_config *config;
+	struct spate_stats *stats;
+	struct spate_sendq_env sendq;
+	struct spate_watch_table watch;
+	struct spate_pool bytes_pool, range_pool, miss_pool, url_pool, conn_pool;
+	uint64_t now_us; /* CLOCK_MONOTONIC at the start of this turn */
+	int64_t wall_s;  /* CLOCK_REALTIME, seconds */
+	struct spate_ring *to_control, *from_control;
+	struct spate_log_ring *log;
+	int wake_fd; /* eventfd of from_control */
+	const struct spate_backend_ops *backend_ops;
+	void *backend; /* the backend's own */
+	uint32_t open_conns;
+	bool draining, drained_sent, stopping;
+};
+
+struct spate_worker_setup {
+	unsigned id;
+	int cpu; /* to pin to; -1: none */
+	struct spate_cache *cache;
+	const struct spate_worker_config *config;
+	struct spate_stats *stats;
+	struct spate_ring *to_control, *from_control;
+	struct spate_log_ring *log; /* NULL: no access log */
+	const struct spate_backend_ops *backend;
+	const void *backend_setup; /* sockets: struct spate_sock_setup; dpdk: struct spate_dpdk_setup */
+};
+
+int spate_worker_create(struct spate_worker **out, const struct spate_worker_setup *setup,
+			const char **why);
+void spate_worker_run(struct spate_worker *w);
+void spate_worker_destroy(struct spate_worker *w);
+
+/* Asks control; false: the ring is full (answer 503). */
+bool spate_worker_send(struct spate_worker *w, const struct spate_msg *m);
+
+#endif
