@@ -1,0 +1,150 @@
+/* stat.c: /stat. One JSON object; member names are the counters' own. */
+#include <string.h>
+#include <unistd.h>
+
+#include "control/admin/view.h"
+#include "control/config/config.h"
+
+/* `"name":` after a comma, unless it opens the object. */
+static void key(struct spate_text *t, const char *name)
+{
+	if (t->len > 0 && t->p[t->len - 1] != '{' && t->p[t->len - 1] != '[')
+		spate_text_lit(t, ",");
+	if (name == NULL)
+		return;
+	spate_text_json(t, name, strlen(name));
+	spate_text_lit(t, ":");
+}
+
+static void num(struct spate_text *t, const char *name, uint64_t v)
+{
+	key(t, name);
+	spate_text_u64(t, v);
+}
+
+static void str(struct spate_text *t, const char *name, const char *s)
+{
+	key(t, name);
+	if (s == NULL)
+		spate_text_lit(t, "null");
+	else
+		spate_text_json(t, s, strlen(s));
+}
+
+static void open_(struct spate_text *t, const char *name, const char *bracket)
+{
+	key(t, name);
+	spate_text_str(t, bracket);
+}
+
+static void workers(const struct spate_view *v, struct spate_text *t)
+{
+	open_(t, "workers", "[");
+	for (unsigned w = 0; w < v->nworkers; w++) {
+		open_(t, NULL, "{");
+		num(t, "id", w);
+		for (unsigned i = 0; i < spate_counters_len; i++)
+			if (spate_view_of_worker(v, &spate_counters[i]))
+				num(t, spate_counters[i].name,
+				    spate_view_value(v->workers[w], &spate_counters[i]));
+		spate_text_lit(t, "}");
+	}
+	spate_text_lit(t, "]");
+}
+
+static void counters(const struct spate_view *v, struct spate_text *t)
+{
+	open_(t, "control", "{");
+	for (unsigned i = 0; i < spate_counters_len; i++)
+		if (spate_view_of_control(&spate_counters[i]))
+			num(t, spate_counters[i].name,
+			    spate_view_value(v->control, &spate_counters[i]));
+	spate_text_lit(t, "}");
+	open_(t, "total", "{");
+	for (unsigned i = 0; i < spate_counters_len; i++)
+		if (spate_view_shown(v, &spate_counters[i]))
+			num(t, spate_counters[i].name, spate_view_total(v, &spate_counters[i]));
+	spate_text_lit(t, "}");
+}
+
+static void cache(const struct spate_view *v, struct spate_text *t)
+{
+	const struct spate_cache_usage *c = &v->cache;
+
+	open_(t, "cache", "{");
+	num(t, "limit_bytes", c->bytes_limit);
+	num(t, "mapped_bytes", c->bytes_mapped);
+	num(t, "block_bytes", v->block_bytes);
+	num(t, "blocks", c->blocks);
+	num(t, "blocks_used", c->blocks_used);
+	num(t, "objects", c->objects);
+	num(t, "objects_max", c->objects_max);
+	num(t, "objects_waiting", c->objects_waiting);
+	num(t, "pins", c->pins);
+	num(t, "evicted", c->evicted);
+	num(t, "no_room", c->no_room);
+	spate_text_lit(t, "}");
+}
+
+static void origins(const struct spate_config *c, struct spate_text *t)
+{
+	open_(t, "origins", "[");
+	for (uint32_t i = 0; i < c->origins_count; i++) {
+		const struct spate_config_origin *o = &c->origins[i];
+
+		open_(t, NULL, "{");
+		str(t, "match", o->match);
+		str(t, o->url != NULL ? "url" : "dir", o->url != NULL ? o->url : o->dir);
+		spate_text_lit(t, "}");
+	}
+	spate_text_lit(t, "]");
+}
+
+static void config(const struct spate_config *c, struct spate_text *t)
+{
+	open_(t, "config", "{");
+	str(t, "file", c->path);
+	open_(t, "listen", "[");
+	for (uint32_t i = 0; i < c->listen_count; i++)
+		str(t, NULL, c->listen[i].text);
+	spate_text_lit(t, "]");
+	num(t, "workers", c->workers);
+	num(t, "cache_memory_bytes", c->cache.memory_bytes);
+	str(t, "log_access", c->log.access);
+	num(t, "timeout_header_ms", c->timeouts.header_ms);
+	num(t, "timeout_idle_ms", c->timeouts.idle_ms);
+	num(t, "timeout_send_ms", c->timeouts.send_ms);
+	num(t, "timeout_connect_ms", c->timeouts.connect_ms);
+	num(t, "timeout_origin_head_ms", c->timeouts.origin_head_ms);
+	num(t, "timeout_origin_idle_ms", c->timeouts.origin_idle_ms);
+	num(t, "timeout_drain_ms", c->timeouts.drain_ms);
+	num(t, "limit_connections", c->limits.connections);
+	num(t, "limit_requests", c->limits.requests);
+	num(t, "limit_object_bytes", c->limits.object_bytes);
+	num(t, "limit_origin_pool", c->limits.origin_pool);
+	spate_text_lit(t, "}");
+}
+
+void spate_stat_format(const struct spate_view *v, struct spate_text *t)
+{
+	open_(t, NULL, "{");
+	str(t, "version", v->version);
+	str(t, "backend", v->backend);
+	num(t, "pid", (uint64_t)getpid());
+	key(t, "start");
+	spate_text_lit(t, "\"");
+	spate_text_iso(t, v->start_s * 1000000);
+	spate_text_lit(t, "\"");
+	key(t, "uptime_s");
+	spate_text_f(t, "%u.%03u", (unsigned)(v->uptime_ms / 1000),
+		     (unsigned)(v->uptime_ms % 1000));
+	str(t, "state", v->draining ? "draining" : "serving");
+	counters(v, t);
+	workers(v, t);
+	cache(v, t);
+	if (v->config != NULL) {
+		origins(v->config, t);
+		config(v->config, t);
+	}
+	spate_text_lit(t, "}\n");
+}

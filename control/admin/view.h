@@ -1,0 +1,54 @@
+/*
+ * view.h: what the admin endpoint shows, as pointers to where it lives. Counters are relaxed
+ * atomics of their owners (stats.h), so formatting takes no lock and stops nobody.
+ *
+ *   spate_metrics_format(&view, &text)   /metrics: Prometheus text exposition format 0.0.4
+ *   spate_stat_format(&view, &text)      /stat: one JSON object
+ *
+ * Both are plain functions of the view. A text that had no room says so in text.full.
+ */
+#ifndef SPATE_CONTROL_ADMIN_VIEW_H
+#define SPATE_CONTROL_ADMIN_VIEW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "control/log/text.h"
+#include "dataplane/cache/write.h"
+#include "spate/stats.h"
+
+struct spate_config;
+
+struct spate_view {
+	const char *version, *backend; /* "sockets", "dpdk" */
+	int64_t start_s, now_s;        /* CLOCK_REALTIME */
+	uint64_t uptime_ms;
+	uint32_t block_bytes;
+	bool draining;
+	const struct spate_stats *const *workers;
+	unsigned nworkers;
+	const struct spate_stats *control;
+	struct spate_cache_usage cache;    /* a copy, taken on control's thread */
+	const struct spate_config *config; /* NULL: not shown */
+};
+
+/*
+ * For a counter `x`: family spate_x_total (a gauge: spate_x) is the sum over all threads, and
+ * spate_worker_x_total{worker="0"} is one worker's: two families, so that sum() over either is
+ * right. Counters that only control writes (cache_, origin_) have no worker family; tcp_ ones are
+ * shown with the dpdk backend.
+ */
+void spate_metrics_format(const struct spate_view *v, struct spate_text *t);
+void spate_stat_format(const struct spate_view *v, struct spate_text *t);
+
+/* One counter of one block, and its sum over workers and control. */
+uint64_t spate_view_value(const struct spate_stats *s, const struct spate_counter_info *c);
+uint64_t spate_view_total(const struct spate_view *v, const struct spate_counter_info *c);
+
+/* Whether a worker, or control, ever writes this counter; and whether it means anything with this
+ * backend. */
+bool spate_view_of_worker(const struct spate_view *v, const struct spate_counter_info *c);
+bool spate_view_of_control(const struct spate_counter_info *c);
+bool spate_view_shown(const struct spate_view *v, const struct spate_counter_info *c);
+
+#endif
