@@ -15,7 +15,7 @@
  * counts are zero, then frees its blocks. Each reader has its own array of pin counts, so a hit writes no
  * cache line that another core reads often.
  *
- * Order of calls, writer (the control thread only): cache_write.h.
+ * Order of calls, writer (the control thread only): dataplane/cache/write.h.
  *
  * Units: bytes unless named. Times: expires_s, date_s are seconds of CLOCK_REALTIME.
  */
@@ -46,6 +46,8 @@ enum spate_object_state {
 	SPATE_OBJECT_FILLING,  /* meta is set, bytes arrive; size may still be unknown */
 	SPATE_OBJECT_COMPLETE, /* size known and all bytes there */
 	SPATE_OBJECT_FAILED,   /* the fill ended short: never to be served as whole */
+	SPATE_OBJECT_PARTIAL,  /* size known, some ranges are there, nobody fills now: what is missing needs a
+				  FETCH. Only where control parks range fills (spate_cache_park). */
 };
 
 /*
@@ -85,7 +87,7 @@ struct spate_object {
 	/* line 1: where the bytes are: block numbers in the arena */
 	_Alignas(64) uint32_t direct[SPATE_DIRECT_BLOCKS]; /* blocks 0..3 */
 	_Atomic(uint32_t *) table; /* blocks 4..; grown by copy, old ones live as long as the object */
-	_Atomic(uint64_t *) ranges; /* a bit a block that is valid beyond `filled` (range fills); NULL: none */
+	_Atomic(_Atomic uint64_t *) ranges; /* a bit a block that is valid beyond `filled` (range fills); NULL: none */
 	_Atomic uint64_t waiting;  /* a bit a worker that ran dry here and wants SPATE_MSG_PROGRESS */
 
 	/* line 2: the writer's: queue links, owner of the fill */
@@ -121,7 +123,7 @@ void spate_cache_online(struct spate_cache *c, unsigned reader);
 void spate_cache_offline(struct spate_cache *c, unsigned reader);
 void spate_cache_quiesce(struct spate_cache *c, unsigned reader);
 
-/* The object, FILLING or COMPLETE, with its frequency touched; NULL on a miss. */
+/* The object, FILLING, COMPLETE or PARTIAL, with its frequency touched; NULL on a miss. */
 struct spate_object *spate_cache_lookup(struct spate_cache *c, const struct spate_key *key);
 void spate_cache_pin(struct spate_cache *c, unsigned reader, struct spate_object *o);
 void spate_cache_unpin(struct spate_cache *c, unsigned reader, struct spate_object *o);

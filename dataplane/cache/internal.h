@@ -1,0 +1,105 @@
+/*
+ * internal.h: the cache's insides, shared by the files of this folder (and its tests), by nobody else.
+ *
+ *   cache.c    create, destroy, usage           read.c     lookup, pin (hit path)
+ *   write.c    insert, publish, complete, ...   object.c   where the bytes are, how far filled
+ *   blocks.c   room, block tables               reclaim.c  retire, evict, free
+ *   arena.c index.c s3fifo.c ghost.c qsbr.c     the parts; each knows nothing of the others
+ *   check.c    every invariant
+ *
+ * An object's life, as reclaim.c sees it:
+ *
+ *     pool ─insert─▶ held ─publish─▶ in index ─complete/park─▶ + in a queue
+ *      ▲                                │ evict, remove, replace, fail: out of index and queue
+ *      │                                ▼
+ *     free ◀── unpinned, unheld ── limbo ◀── epoch passed ── grace (FIFO)
+ */
+#ifndef SPATE_CACHE_INTERNAL_H
+#define SPATE_CACHE_INTERNAL_H
+
+#include "dataplane/cache/arena.h"
+#include "dataplane/cache/index.h"
+#include "dataplane/cache/qsbr.h"
+#include "dataplane/cache/s3fifo.h"
+#include "dataplane/cache/write.h"
+
+/* o->flags */
+enum {
+	SPATE_O_INDEXED = 1,   /* a lookup can find it */
+	SPATE_O_RETIRED = 2,   /* in grace or limbo */
+	SPATE_O_LIMBO = 4,     /* in limbo */
+	SPATE_O_COMING = 8,    /* in grace and unheld: its blocks are counted in blocks_coming */
+	SPATE_O_PUBLISHED = 16,
+	SPATE_O_PRIVATE = 32,
+};
+
+/* A block table's or ranges bitmap's memory; o->table points at data[0]. Older tables live with the object. */
+struct spate_side {
+	struct spate_side *older;
+	uint64_t bytes; /* whole allocation, as counted */
+	uint32_t data[];
+};
+
+struct spate_old_meta {
+	struct spate_meta *meta;
+	uint64_t stamp;
+};
+
+/* Through next and prev, as the S3-FIFO queues: head is the oldest. */
+struct spate_list {
+	uint32_t head, tail, count;
+};
+
+struct spate_cache {
+	/* read by every reader, never written after create */
+	struct spate_object *pool;
+	uint8_t *base;
+	uint32_t block_shift, block_bytes;
+	struct spate_index index; /* .count is the writer's, not the readers' */
+
+	struct spate_qsbr qsbr;
+
+	/* the writer's */
+	_Alignas(64) struct spate_arena arena;
+	struct spate_s3fifo s3;
+	uint32_t objects_max, objects; /* slots, slots not free */
+	uint32_t free_slot;
+	struct spate_list grace, limbo;
+	uint32_t blocks_coming;       /* will be free once the grace period ends */
+	uint32_t low_blocks, low_slots; /* keep so many free or coming */
+	uint64_t side_bytes, side_max; /* block tables and ranges bitmaps */
+	uint64_t meta_bytes;
+	struct spate_old_meta *old_meta; /* a queue: [old_meta_first, old_meta_n) */
+	uint32_t old_meta_first, old_meta_n, old_meta_cap;
+	uint64_t evicted, no_room;
+	uint64_t limit;
+	void *fixed; /* one mapping: pool, pins, index, ghost, bitmap */
+	size_t fixed_bytes;
+};
+
+/* reclaim.c */
+void spate_cache_retire(struct spate_cache *c, struct spate_object *o);
+/* Evicts until that much is free or coming beyond the low-water mark; true when it is free now. */
+bool spate_cache_make_room(struct spate_cache *c, uint32_t blocks, uint32_t slots);
+void spate_cache_free_slot(struct spate_cache *c, struct spate_object *o);
+bool spate_cache_pinned(const struct spate_cache *c, const struct spate_object *o);
+
+/* blocks.c */
+uint32_t *spate_object_entry(const struct spate_object *o, uint32_t i); /* NULL: past the table */
+void spate_blocks_free_all(struct spate_cache *c, struct spate_object *o);
+void spate_blocks_trim(struct spate_cache *c, struct spate_object *o, uint64_t size);
+
+static inline uint64_t spate_blocks_for(const struct spate_cache *c, uint64_t bytes)
+{
+	return (bytes >> c->block_shift) + ((bytes & (c->block_bytes - 1)) != 0);
+}
+
+static inline struct spate_side *spate_side_of(void *data)
+{
+	return (struct spate_side *)(void *)((char *)data - offsetof(struct spate_side, data));
+}
+
+void spate_meta_retire(struct spate_cache *c, struct spate_meta *meta);
+size_t spate_meta_bytes(const struct spate_meta *meta);
+
+#endif

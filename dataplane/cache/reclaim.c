@@ -1,0 +1,180 @@
+/*
+ * reclaim.c: taking objects away. Eviction makes blocks *coming*; they are free once every reader has passed a
+ * quiescent state. So that a fill need not wait for that, eviction runs ahead of need:
+ *
+ *     blocks:  |  free  | coming |            in use             |
+ *              |<- low-water  -->|   below it: evict
+ *
+ * A fill that finds nothing free gets 0 from spate_cache_room, and tries again after the next reclaim, which
+ * is as soon as each worker has turned its loop once (or sleeps).
+ */
+#include <stdlib.h>
+
+#include "dataplane/cache/internal.h"
+
+#define LIMBO_LOOKED_AT 64 /* a turn: a viewer may keep a purged object for hours */
+
+static void list_append(struct spate_cache *c, struct spate_list *l, struct spate_object *o)
+{
+	o->next = SPATE_NO_LINK;
+	o->prev = l->tail;
+	*(l->tail == SPATE_NO_LINK ? &l->head : &c->pool[l->tail].next) = o->id;
+	l->tail = o->id;
+	l->count++;
+}
+
+static struct spate_object *list_shift(struct spate_cache *c, struct spate_list *l)
+{
+	struct spate_object *o = &c->pool[l->head];
+
+	l->head = o->next;
+	*(l->head == SPATE_NO_LINK ? &l->tail : &c->pool[l->head].prev) = SPATE_NO_LINK;
+	l->count--;
+	return o;
+}
+
+bool spate_cache_pinned(const struct spate_cache *c, const struct spate_object *o)
+{
+	for (unsigned i = 0; i < c->qsbr.readers; i++) {
+		/* acquire: pairs with unpin, before the bytes are written again */
+		if (atomic_load_explicit(&c->qsbr.reader[i].pins[o->id], memory_order_acquire) != 0)
+			return true;
+	}
+	return false;
+}
+
+/* Out of everything that leads to it. Its blocks go once nobody can be using them. */
+void spate_cache_retire(struct spate_cache *c, struct spate_object *o)
+{
+	assert(!(o->flags & SPATE_O_RETIRED));
+	if (o->flags & SPATE_O_INDEXED)
+		spate_index_remove(&c->index, o);
+	if (o->queue != SPATE_S3_NONE)
+		spate_s3fifo_remove(&c->s3, o);
+	o->flags = (uint16_t)((o->flags & ~SPATE_O_INDEXED) | SPATE_O_RETIRED);
+	if (o->holds == 0) {
+		o->flags |= SPATE_O_COMING;
+		c->blocks_coming += o->nblocks;
+	}
+	o->retired_at = spate_qsbr_now(&c->qsbr);
+	list_append(c, &c->grace, o);
+}
+
+void spate_cache_free_slot(struct spate_cache *c, struct spate_object *o)
+{
+	struct spate_meta *meta = (struct spate_meta *)atomic_load_explicit(&o->meta, memory_order_relaxed);
+
+	spate_blocks_free_all(c, o);
+	if (meta != NULL)
+		c->meta_bytes -= spate_meta_bytes(meta);
+	free(meta);
+	atomic_store_explicit(&o->meta, NULL, memory_order_relaxed);
+	atomic_store_explicit(&o->state, SPATE_OBJECT_FREE, memory_order_relaxed);
+	o->flags = 0;
+	o->next = c->free_slot;
+	c->free_slot = o->id;
+	c->objects--;
+}
+
+static bool in_use(const struct spate_cache *c, const struct spate_object *o)
+{
+	return o->holds > 0 || spate_cache_pinned(c, o);
+}
+
+static bool busy(void *ctx, const struct spate_object *o)
+{
+	return atomic_load_explicit(&o->state, memory_order_relaxed) == SPATE_OBJECT_FILLING ||
+	       in_use(ctx, o);
+}
+
+static bool enough(const struct spate_cache *c, uint32_t blocks, uint32_t slots)
+{
+	uint64_t block_supply = (uint64_t)c->arena.nfree + c->blocks_coming;
+	uint64_t slot_supply = (uint64_t)c->objects_max - c->objects + c->grace.count;
+
+	return block_supply >= (uint64_t)blocks + c->low_blocks &&
+	       slot_supply >= (uint64_t)slots + c->low_slots;
+}
+
+bool spate_cache_make_room(struct spate_cache *c, uint32_t blocks, uint32_t slots)
+{
+	while (!enough(c, blocks, slots)) {
+		struct spate_object *o = spate_s3fifo_evict(&c->s3, busy, c);
+
+		if (o == NULL)
+			break;
+		c->evicted++;
+		spate_cache_retire(c, o);
+	}
+	if (c->arena.nfree < blocks || c->objects_max - c->objects < slots)
+		spate_cache_reclaim(c);
+	return c->arena.nfree >= blocks && c->objects_max - c->objects >= slots;
+}
+
+/* An old meta waits for readers like an object, but nothing can pin it. */
+void spate_meta_retire(struct spate_cache *c, struct spate_meta *meta)
+{
+	c->old_meta[c->old_meta_n++] =
+		(struct spate_old_meta){.meta = meta, .stamp = spate_qsbr_now(&c->qsbr)};
+}
+
+static void reclaim_metas(struct spate_cache *c, uint64_t expired)
+{
+	while (c->old_meta_first < c->old_meta_n && c->old_meta[c->old_meta_first].stamp < expired) {
+		struct spate_meta *meta = c->old_meta[c->old_meta_first++].meta;
+
+		c->meta_bytes -= spate_meta_bytes(meta);
+		free(meta);
+	}
+	if (c->old_meta_first == c->old_meta_n)
+		c->old_meta_first = c->old_meta_n = 0;
+}
+
+static void reclaim_grace(struct spate_cache *c, uint64_t expired)
+{
+	while (c->grace.count > 0 && c->pool[c->grace.head].retired_at < expired) {
+		struct spate_object *o = list_shift(c, &c->grace);
+
+		if (o->flags & SPATE_O_COMING)
+			c->blocks_coming -= o->nblocks;
+		o->flags &= (uint16_t)~SPATE_O_COMING;
+		if (in_use(c, o)) {
+			o->flags |= SPATE_O_LIMBO;
+			list_append(c, &c->limbo, o);
+		} else {
+			spate_cache_free_slot(c, o);
+		}
+	}
+}
+
+static void reclaim_limbo(struct spate_cache *c)
+{
+	uint32_t n = c->limbo.count < LIMBO_LOOKED_AT ? c->limbo.count : LIMBO_LOOKED_AT;
+
+	while (n-- > 0) {
+		struct spate_object *o = list_shift(c, &c->limbo);
+
+		if (in_use(c, o))
+			list_append(c, &c->limbo, o);
+		else
+			spate_cache_free_slot(c, o);
+	}
+}
+
+unsigned spate_cache_reclaim(struct spate_cache *c)
+{
+	reclaim_limbo(c);
+	if (c->grace.count > 0 || c->old_meta_n > 0) {
+		uint64_t now = spate_qsbr_now(&c->qsbr);
+
+		/* step only when something new waits, so that idle readers need not store */
+		if ((c->grace.count > 0 && c->pool[c->grace.tail].retired_at == now) ||
+		    (c->old_meta_n > 0 && c->old_meta[c->old_meta_n - 1].stamp == now))
+			spate_qsbr_step(&c->qsbr);
+		uint64_t expired = spate_qsbr_expired(&c->qsbr);
+
+		reclaim_grace(c, expired);
+		reclaim_metas(c, expired);
+	}
+	return c->grace.count + c->limbo.count;
+}

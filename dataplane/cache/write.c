@@ -1,0 +1,182 @@
+/* write.c: an object's life as control drives it. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/cache/internal.h"
+
+size_t spate_meta_bytes(const struct spate_meta *meta)
+{
+	return sizeof(*meta) + meta->head_len;
+}
+
+static struct spate_object *take_slot(struct spate_cache *c, const struct spate_key *key, uint16_t flags)
+{
+	if (!spate_cache_make_room(c, 0, 1)) {
+		c->no_room++;
+		return NULL;
+	}
+	struct spate_object *o = &c->pool[c->free_slot];
+
+	c->free_slot = o->next;
+	c->objects++;
+	o->key = *key;
+	atomic_store_explicit(&o->size, SPATE_SIZE_UNKNOWN, memory_order_relaxed);
+	atomic_store_explicit(&o->filled, 0, memory_order_relaxed);
+	atomic_store_explicit(&o->expires_s, 0, memory_order_relaxed);
+	atomic_store_explicit(&o->freq, 0, memory_order_relaxed);
+	atomic_store_explicit(&o->waiting, 0, memory_order_relaxed);
+	memset(o->direct, 0xff, sizeof(o->direct)); /* SPATE_NO_BLOCK */
+	o->flags = flags;
+	o->nblocks = 0;
+	o->holds = 1;
+	o->fill = NULL;
+	atomic_store_explicit(&o->state, SPATE_OBJECT_FILLING, memory_order_release);
+	return o;
+}
+
+struct spate_object *spate_cache_insert(struct spate_cache *c, const struct spate_key *key)
+{
+	return take_slot(c, key, 0);
+}
+
+struct spate_object *spate_cache_insert_private(struct spate_cache *c, const struct spate_key *key)
+{
+	return take_slot(c, key, SPATE_O_PRIVATE);
+}
+
+/* The object that o has just replaced in the index. */
+static void replaced(struct spate_cache *c, struct spate_object *old)
+{
+	old->flags &= (uint16_t)~SPATE_O_INDEXED;
+	spate_cache_retire(c, old);
+}
+
+int spate_cache_publish(struct spate_cache *c, struct spate_object *o, struct spate_meta *meta,
+			uint64_t size, int64_t expires_s)
+{
+	assert(o->holds > 0 && !(o->flags & SPATE_O_PUBLISHED));
+	if (size != SPATE_SIZE_UNKNOWN && size > spate_cache_max_object(c))
+		return -EFBIG;
+	c->meta_bytes += spate_meta_bytes(meta);
+	atomic_store_explicit(&o->meta, meta, memory_order_relaxed);
+	atomic_store_explicit(&o->size, size, memory_order_relaxed);
+	atomic_store_explicit(&o->expires_s, expires_s, memory_order_relaxed);
+	o->flags |= SPATE_O_PUBLISHED;
+	if (o->flags & (SPATE_O_PRIVATE | SPATE_O_RETIRED))
+		return 0;
+	uint32_t old = spate_index_put(&c->index, o); /* release: all of the above is there first */
+
+	o->flags |= SPATE_O_INDEXED;
+	if (old != SPATE_NO_OBJECT)
+		replaced(c, &c->pool[old]);
+	return 0;
+}
+
+static uint64_t end_fill(struct spate_object *o, enum spate_object_state state)
+{
+	atomic_store_explicit(&o->state, state, memory_order_release);
+	return atomic_exchange_explicit(&o->waiting, 0, memory_order_acq_rel); /* see spate_object_wait */
+}
+
+static void enter_queue(struct spate_cache *c, struct spate_object *o)
+{
+	if ((o->flags & SPATE_O_INDEXED) && o->queue == SPATE_S3_NONE)
+		spate_s3fifo_insert(&c->s3, o);
+}
+
+int spate_cache_complete(struct spate_cache *c, struct spate_object *o, uint64_t *waiting)
+{
+	uint64_t filled = atomic_load_explicit(&o->filled, memory_order_relaxed);
+	uint64_t size = atomic_load_explicit(&o->size, memory_order_relaxed);
+
+	assert(o->holds > 0);
+	assert(atomic_load_explicit(&o->state, memory_order_relaxed) == SPATE_OBJECT_FILLING);
+	if (size != SPATE_SIZE_UNKNOWN && size != filled) {
+		spate_cache_fail(c, o, waiting);
+		return -EINVAL;
+	}
+	atomic_store_explicit(&o->size, filled, memory_order_relaxed);
+	spate_blocks_trim(c, o, filled);
+	*waiting = end_fill(o, SPATE_OBJECT_COMPLETE);
+	enter_queue(c, o);
+	return 0;
+}
+
+void spate_cache_fail(struct spate_cache *c, struct spate_object *o, uint64_t *waiting)
+{
+	*waiting = end_fill(o, SPATE_OBJECT_FAILED);
+	if (!(o->flags & SPATE_O_RETIRED))
+		spate_cache_retire(c, o);
+}
+
+uint64_t spate_cache_park(struct spate_cache *c, struct spate_object *o)
+{
+	assert(o->holds > 0 && atomic_load(&o->size) != SPATE_SIZE_UNKNOWN);
+	uint64_t waiting = end_fill(o, SPATE_OBJECT_PARTIAL);
+
+	enter_queue(c, o);
+	return waiting;
+}
+
+bool spate_cache_reopen(struct spate_cache *c, struct spate_object *o)
+{
+	if ((o->flags & SPATE_O_RETIRED) ||
+	    atomic_load_explicit(&o->state, memory_order_relaxed) != SPATE_OBJECT_PARTIAL)
+		return false;
+	atomic_store_explicit(&o->state, SPATE_OBJECT_FILLING, memory_order_release);
+	o->holds++;
+	return true;
+}
+
+/* A place to keep one more old meta until readers let go. */
+static bool old_meta_room(struct spate_cache *c)
+{
+	if (c->old_meta_n < c->old_meta_cap)
+		return true;
+	uint32_t cap = c->old_meta_cap > 0 ? 2 * c->old_meta_cap : 64;
+	struct spate_old_meta *m = realloc(c->old_meta, cap * sizeof(*m));
+
+	if (m == NULL)
+		return false;
+	c->old_meta = m;
+	c->old_meta_cap = cap;
+	return true;
+}
+
+void spate_cache_refresh(struct spate_cache *c, struct spate_object *o, struct spate_meta *meta,
+			 int64_t expires_s)
+{
+	struct spate_meta *old = (struct spate_meta *)atomic_load_explicit(&o->meta, memory_order_relaxed);
+
+	assert(o->flags & SPATE_O_PUBLISHED);
+	if (meta != NULL && !old_meta_room(c)) {
+		free(meta); /* out of memory: the old head lines serve on, with the new lifetime */
+		meta = NULL;
+	}
+	if (meta != NULL) {
+		c->meta_bytes += spate_meta_bytes(meta);
+		atomic_store_explicit(&o->meta, meta, memory_order_release);
+		spate_meta_retire(c, old);
+	}
+	atomic_store_explicit(&o->expires_s, expires_s, memory_order_release);
+}
+
+void spate_cache_remove(struct spate_cache *c, struct spate_object *o)
+{
+	if (!(o->flags & SPATE_O_RETIRED))
+		spate_cache_retire(c, o);
+}
+
+void spate_cache_hold(struct spate_cache *c, struct spate_object *o)
+{
+	(void)c;
+	o->holds++;
+}
+
+void spate_cache_release(struct spate_cache *c, struct spate_object *o)
+{
+	assert(o->holds > 0);
+	if (--o->holds == 0 && !(o->flags & (SPATE_O_INDEXED | SPATE_O_RETIRED)))
+		spate_cache_retire(c, o); /* private, or given up before publish */
+}

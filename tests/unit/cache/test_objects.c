@@ -1,0 +1,392 @@
+/* Objects: from insert to reclaim, as control drives them and one reader sees them. */
+#include "lib.h"
+
+#include <errno.h>
+
+static struct spate_cache *c;
+
+static int setup(void **state)
+{
+	c = small_cache(64, 2);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	spate_cache_check(c);
+	spate_cache_destroy(c);
+	return 0;
+}
+
+static struct spate_object *begin(uint64_t n, uint64_t size)
+{
+	struct spate_key key = key_of(n);
+	struct spate_object *o = spate_cache_insert(c, &key);
+
+	assert_non_null(o);
+	assert_int_equal(spate_cache_publish(c, o, make_meta(10), size, 100), 0);
+	return o;
+}
+
+static void stored_bytes_come_back(void **state)
+{
+	for (uint64_t n = 1; n <= 5; n++)
+		assert_non_null(store(c, n, n * 9001));
+	for (uint64_t n = 1; n <= 5; n++) {
+		struct spate_object *o = look(c, n);
+
+		assert_non_null(o);
+		assert_int_equal(spate_object_ready(c, o, 0), n * 9001);
+		expect_pattern(c, o, n, 0, n * 9001);
+		expect_pattern(c, o, n, n * 1234, n * 9001 - n * 1234);
+	}
+	assert_null(look(c, 6));
+}
+
+static void neighbouring_blocks_are_one_iovec(void **state)
+{
+	struct spate_object *o = store(c, 1, 10 * BLOCK);
+	struct iovec iov[2];
+	unsigned n;
+
+	assert_int_equal(spate_object_iov(c, o, 100, UINT64_MAX, iov, 2, &n), 10 * BLOCK - 100);
+	assert_int_equal(n, 1);
+}
+
+static void two_fills_that_take_turns_still_lie_in_runs(void **state)
+{
+	struct spate_object *a = begin(1, 8 * BLOCK), *b = begin(2, 8 * BLOCK);
+	struct iovec iov[8];
+	unsigned n;
+
+	for (int i = 0; i < 8; i++) {
+		fill_some(c, a, 1, BLOCK);
+		fill_some(c, b, 2, BLOCK);
+	}
+	assert_int_equal(spate_object_iov(c, a, 0, UINT64_MAX, iov, 8, &n), 8 * BLOCK);
+	assert_int_equal(n, 1);
+	expect_pattern(c, b, 2, 0, 8 * BLOCK);
+}
+
+static void not_seen_before_publish(void **state)
+{
+	struct spate_key key = key_of(1);
+	struct spate_object *o = spate_cache_insert(c, &key);
+
+	assert_null(look(c, 1));
+	spate_cache_release(c, o);
+	assert_int_equal(spate_cache_reclaim(c), 0);
+}
+
+static void private_objects_are_never_found(void **state)
+{
+	struct spate_key key = key_of(1);
+	struct spate_object *o = spate_cache_insert_private(c, &key);
+	uint64_t waiting;
+
+	assert_int_equal(spate_cache_publish(c, o, make_meta(0), 5, 0), 0);
+	assert_int_equal(fill_some(c, o, 1, 5), 5);
+	assert_null(look(c, 1));
+	assert_int_equal(spate_cache_complete(c, o, &waiting), 0);
+	spate_cache_check(c);
+	spate_cache_release(c, o);
+	assert_int_equal(spate_cache_reclaim(c), 0);
+	assert_int_equal(c->objects, 0);
+}
+
+static void a_fill_is_read_while_it_grows(void **state)
+{
+	struct spate_object *o = begin(1, SPATE_SIZE_UNKNOWN);
+	uint64_t waiting;
+
+	assert_ptr_equal(look(c, 1), o);
+	for (uint64_t at = 0; at < 40 * BLOCK; at += 1000) {
+		assert_int_equal(spate_object_ready(c, o, at), 0);
+		assert_int_equal(fill_some(c, o, 1, 1000), 1000);
+		expect_pattern(c, o, 1, at, 1000);
+	}
+	assert_int_equal(spate_cache_complete(c, o, &waiting), 0);
+	assert_int_equal(atomic_load(&o->size), 164000);
+	expect_pattern(c, o, 1, 0, 164000);
+	spate_cache_release(c, o);
+}
+
+static void blocks_past_the_end_are_given_back(void **state)
+{
+	struct spate_object *o = begin(1, SPATE_SIZE_UNKNOWN);
+	struct iovec iov[8];
+	unsigned n;
+	uint64_t waiting;
+
+	assert_int_equal(spate_cache_room(c, o, 8 * BLOCK, iov, 8, &n), 8 * BLOCK);
+	spate_cache_filled(c, o, 10);
+	assert_int_equal(o->nblocks, 8);
+	spate_cache_complete(c, o, &waiting);
+	assert_int_equal(o->nblocks, 1);
+	spate_cache_release(c, o);
+}
+
+static void an_empty_body_is_complete(void **state)
+{
+	struct spate_object *o = begin(1, 0);
+	struct iovec iov[1];
+	unsigned n;
+	uint64_t waiting;
+
+	assert_int_equal(spate_cache_room(c, o, 100, iov, 1, &n), 0);
+	assert_int_equal(spate_cache_complete(c, o, &waiting), 0);
+	spate_cache_release(c, o);
+	assert_non_null(look(c, 1));
+	assert_int_equal(spate_object_iov(c, o, 0, 10, iov, 1, &n), 0);
+}
+
+static void short_fills_fail(void **state)
+{
+	struct spate_object *o = begin(1, 100);
+	uint64_t waiting;
+
+	fill_some(c, o, 1, 99);
+	assert_int_equal(spate_cache_complete(c, o, &waiting), -EINVAL);
+	assert_int_equal(atomic_load(&o->state), SPATE_OBJECT_FAILED);
+	assert_null(look(c, 1));
+	spate_cache_release(c, o);
+	assert_int_equal(spate_cache_reclaim(c), 0);
+}
+
+static void what_cannot_fit_is_refused(void **state)
+{
+	struct spate_key key = key_of(1);
+	struct spate_object *o = spate_cache_insert(c, &key);
+	struct spate_meta *m = make_meta(3);
+
+	assert_int_equal(spate_cache_publish(c, o, m, spate_cache_max_object(c) + 1, 0), -EFBIG);
+	assert_int_equal(spate_cache_publish(c, o, m, spate_cache_max_object(c), 0), 0);
+	assert_int_equal(fill_some(c, o, 1, UINT64_MAX), spate_cache_max_object(c));
+	spate_cache_release(c, o);
+	spate_cache_remove(c, o);
+}
+
+static void a_new_object_replaces_the_old(void **state)
+{
+	struct spate_object *old = store(c, 1, 100), *new;
+
+	spate_cache_online(c, 0);
+	spate_cache_pin(c, 0, old);
+	new = store(c, 1, 200);
+	assert_ptr_equal(look(c, 1), new);
+	spate_cache_reclaim(c);
+	spate_cache_quiesce(c, 0);
+	assert_int_equal(spate_cache_reclaim(c), 1);
+	expect_pattern(c, old, 1, 0, 100);
+	spate_cache_unpin(c, 0, old);
+	assert_int_equal(spate_cache_reclaim(c), 0);
+	spate_cache_offline(c, 0);
+}
+
+static void nothing_is_freed_before_each_reader_quiesced(void **state)
+{
+	struct spate_object *o = store(c, 1, 100);
+
+	spate_cache_online(c, 0);
+	spate_cache_online(c, 1);
+	spate_cache_remove(c, o);
+	assert_int_equal(spate_cache_reclaim(c), 1);
+	spate_cache_quiesce(c, 0);
+	assert_int_equal(spate_cache_reclaim(c), 1);
+	spate_cache_quiesce(c, 1);
+	assert_int_equal(spate_cache_reclaim(c), 0);
+	spate_cache_offline(c, 0);
+	spate_cache_offline(c, 1);
+}
+
+static void a_hold_keeps_a_removed_object(void **state)
+{
+	struct spate_object *o = store(c, 1, 100);
+
+	spate_cache_hold(c, o);
+	spate_cache_remove(c, o);
+	assert_int_equal(spate_cache_reclaim(c), 1);
+	expect_pattern(c, o, 1, 0, 100);
+	spate_cache_release(c, o);
+	assert_int_equal(spate_cache_reclaim(c), 0);
+}
+
+static void a_removed_fill_goes_on_for_who_has_it(void **state)
+{
+	struct spate_object *o = begin(1, 10 * BLOCK);
+	uint64_t waiting;
+
+	fill_some(c, o, 1, 5000);
+	spate_cache_remove(c, o);
+	spate_cache_reclaim(c);
+	assert_null(look(c, 1));
+	assert_int_equal(fill_some(c, o, 1, 10 * BLOCK - 5000), 10 * BLOCK - 5000);
+	assert_int_equal(spate_cache_complete(c, o, &waiting), 0);
+	expect_pattern(c, o, 1, 0, 10 * BLOCK);
+	spate_cache_release(c, o);
+	assert_int_equal(spate_cache_reclaim(c), 0);
+}
+
+static void pins_filling_and_holds_are_not_evicted(void **state)
+{
+	struct spate_object *pinned = store(c, 1, BLOCK), *held = store(c, 2, BLOCK);
+	struct spate_object *filling = begin(3, SPATE_SIZE_UNKNOWN);
+
+	spate_cache_pin(c, 1, pinned);
+	spate_cache_hold(c, held);
+	fill_some(c, filling, 3, BLOCK);
+	for (uint64_t n = 10; n < 300; n++)
+		assert_non_null(store(c, n, BLOCK));
+	assert_ptr_equal(look(c, 1), pinned);
+	assert_ptr_equal(look(c, 2), held);
+	assert_ptr_equal(look(c, 3), filling);
+	spate_cache_unpin(c, 1, pinned);
+	spate_cache_release(c, held);
+	spate_cache_release(c, filling);
+	spate_cache_remove(c, filling);
+}
+
+static void full_of_pins_gives_no_room_until_one_is_let_go(void **state)
+{
+	uint64_t n = 0;
+	struct spate_object *o;
+
+	spate_cache_online(c, 0);
+	while ((o = store(c, n, BLOCK)) != NULL) {
+		spate_cache_pin(c, 0, o);
+		spate_cache_quiesce(c, 0);
+		spate_cache_reclaim(c);
+		n++;
+	}
+	spate_cache_quiesce(c, 0);
+	spate_cache_reclaim(c);
+	assert_int_equal(n, c->arena.blocks);
+	assert_int_equal(c->evicted, 0);
+	spate_cache_check(c);
+	for (uint64_t i = 0; i < n; i++)
+		spate_cache_unpin(c, 0, look(c, i));
+	spate_cache_quiesce(c, 0);
+	spate_cache_reclaim(c);
+	assert_null(store(c, n, BLOCK)); /* evicts, but reader 0 has not quiesced since */
+	spate_cache_quiesce(c, 0);
+	spate_cache_reclaim(c);
+	assert_non_null(store(c, n, BLOCK));
+	spate_cache_offline(c, 0);
+}
+
+static void eviction_runs_ahead_of_need(void **state)
+{
+	spate_cache_online(c, 0);
+	for (uint64_t n = 0; n < 1000; n++) {
+		assert_non_null(store(c, n, BLOCK)); /* never has to wait, one turn of the reader behind */
+		spate_cache_quiesce(c, 0);
+		spate_cache_reclaim(c);
+	}
+	assert_true(c->evicted > 900);
+	spate_cache_offline(c, 0);
+}
+
+static void who_ran_dry_is_told(void **state)
+{
+	struct spate_object *o = begin(1, 100);
+	struct iovec iov[1];
+	unsigned n;
+	uint64_t waiting;
+
+	assert_true(spate_object_wait(c, o, 1, 0));
+	spate_cache_room(c, o, 10, iov, 1, &n);
+	assert_int_equal(spate_cache_filled(c, o, 10), 1u << 1);
+	assert_false(spate_object_wait(c, o, 0, 5));
+	assert_true(spate_object_wait(c, o, 1, 10));
+	spate_cache_fail(c, o, &waiting);
+	assert_int_equal(waiting, 3);
+	assert_false(spate_object_wait(c, o, 1, 10));
+	spate_cache_release(c, o);
+}
+
+static void refreshed_meta_stays_readable_until_quiesced(void **state)
+{
+	struct spate_object *o = store(c, 1, 10);
+	const struct spate_meta *old;
+
+	spate_cache_online(c, 0);
+	old = atomic_load(&o->meta);
+	spate_cache_refresh(c, o, make_meta(50), 200);
+	spate_cache_reclaim(c);
+	assert_int_equal(old->head_len, 16); /* ASan would see a free here */
+	assert_int_equal(((const struct spate_meta *)atomic_load(&o->meta))->head_len, 50);
+	assert_int_equal(atomic_load(&o->expires_s), 200);
+	spate_cache_quiesce(c, 0);
+	spate_cache_reclaim(c);
+	assert_int_equal(c->meta_bytes, sizeof(struct spate_meta) + 50);
+	spate_cache_offline(c, 0);
+}
+
+static void readers_raise_the_counter_to_three(void **state)
+{
+	struct spate_object *o = store(c, 1, 10);
+
+	for (int i = 1; i < 6; i++) {
+		look(c, 1);
+		assert_int_equal(atomic_load(&o->freq), i < 3 ? i : 3);
+	}
+}
+
+static void usage_counts(void **state)
+{
+	struct spate_cache_usage u;
+	struct spate_object *o = store(c, 1, 3 * BLOCK);
+
+	spate_cache_pin(c, 0, o);
+	spate_cache_pin(c, 1, o);
+	spate_cache_usage(c, &u);
+	assert_int_equal(u.objects, 1);
+	assert_int_equal(u.blocks_used, 3);
+	assert_int_equal(u.pins, 2);
+	assert_true(u.bytes_mapped <= u.bytes_limit);
+	spate_cache_unpin(c, 0, o);
+	spate_cache_unpin(c, 1, o);
+}
+
+static void bad_sizes_are_refused(void **state)
+{
+	struct spate_cache *none = NULL;
+
+	assert_int_equal(spate_cache_create(&none, 63 * BLOCK, BLOCK, 1), -EINVAL);
+	assert_int_equal(spate_cache_create(&none, 1 << 24, 5000, 1), -EINVAL);
+	assert_int_equal(spate_cache_create(&none, 1 << 24, BLOCK, 0), -EINVAL);
+	assert_int_equal(spate_cache_create(&none, 1 << 24, BLOCK, SPATE_READERS_MAX + 1), -EINVAL);
+	assert_null(none);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(stored_bytes_come_back),
+		T(neighbouring_blocks_are_one_iovec),
+		T(two_fills_that_take_turns_still_lie_in_runs),
+		T(not_seen_before_publish),
+		T(private_objects_are_never_found),
+		T(a_fill_is_read_while_it_grows),
+		T(blocks_past_the_end_are_given_back),
+		T(an_empty_body_is_complete),
+		T(short_fills_fail),
+		T(what_cannot_fit_is_refused),
+		T(a_new_object_replaces_the_old),
+		T(nothing_is_freed_before_each_reader_quiesced),
+		T(a_hold_keeps_a_removed_object),
+		T(a_removed_fill_goes_on_for_who_has_it),
+		T(pins_filling_and_holds_are_not_evicted),
+		T(full_of_pins_gives_no_room_until_one_is_let_go),
+		T(eviction_runs_ahead_of_need),
+		T(who_ran_dry_is_told),
+		T(refreshed_meta_stays_readable_until_quiesced),
+		T(readers_raise_the_counter_to_three),
+		T(usage_counts),
+		T(bad_sizes_are_refused),
+	};
+
+	return cmocka_run_group_tests_name("cache objects", tests, NULL, NULL);
+}
