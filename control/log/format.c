@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "dataplane/http/method.h"
+
 static const char *const cache_names[] = {
 	[SPATE_LOG_NONE] = "none",
 	[SPATE_LOG_HIT] = "hit",
@@ -20,7 +22,13 @@ const char *spate_log_cache_name(unsigned cache)
 /* What is printed for enum spate_http_method; a request that did not parse has none. */
 static const char *method_name(unsigned method)
 {
-	static const char *const names[] = {"-", "GET", "HEAD", "OPTIONS"};
+	static const char *const names[] = {
+		[SPATE_HTTP_UNKNOWN] = "-",       [SPATE_HTTP_GET] = "GET",
+		[SPATE_HTTP_HEAD] = "HEAD",       [SPATE_HTTP_OPTIONS] = "OPTIONS",
+		[SPATE_HTTP_POST] = "POST",       [SPATE_HTTP_PUT] = "PUT",
+		[SPATE_HTTP_DELETE] = "DELETE",   [SPATE_HTTP_PATCH] = "PATCH",
+		[SPATE_HTTP_CONNECT] = "CONNECT", [SPATE_HTTP_TRACE] = "TRACE",
+	};
 
 	return method < sizeof(names) / sizeof(names[0]) ? names[method] : "-";
 }

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "control/log/format.h"
-#define SPATE_HTTP_GET 1
+#include "dataplane/http/method.h"
 
 static _Alignas(8) char mem[1024];
 static char line[8192];
