@@ -34,8 +34,10 @@ struct spate_backend_ops {
 	const char *name;
 	/* Opens the listeners. 0 or negative errno with *why set to a static or worker-owned text. */
 	int (*open)(struct spate_worker *w, const void *backend_setup, const char **why);
-	/* One turn: wait at most wait_us (0: poll) for the network or the wake fd, deliver, send. */
+	/* Waits at most wait_us (0: poll) for the network or the wake fd, and delivers what came. */
 	void (*turn)(struct spate_worker *w, uint32_t wait_us);
+	/* Sends what turn and control's messages queued; ends what is to end. */
+	void (*flush)(struct spate_worker *w);
 	void (*drain)(struct spate_worker *w); /* stop accepting, tell every app */
 	void (*close)(struct spate_worker *w); /* every stream ends with SPATE_CLOSE_STOP */
 };
@@ -43,19 +45,21 @@ struct spate_backend_ops {
 struct spate_worker {
 	/* read by everything on this worker */
 	unsigned id; /* also the reader id */
+	int cpu;     /* pinned to; -1: not */
 	struct spate_cache *cache;
 	const struct spate_worker_config *config;
 	struct spate_stats *stats;
 	struct spate_sendq_env sendq;
 	struct spate_watch_table watch;
-	struct spate_pool bytes_pool, range_pool, miss_pool, url_pool, conn_pool;
+	struct spate_pool bytes_pool, range_pool; /* the send queues' */
 	uint64_t now_us; /* CLOCK_MONOTONIC at the start of this turn */
 	int64_t wall_s;  /* CLOCK_REALTIME, seconds */
 	struct spate_ring *to_control, *from_control;
 	struct spate_log_ring *log;
 	int wake_fd; /* eventfd of from_control */
 	const struct spate_backend_ops *backend_ops;
-	void *backend; /* the backend's own */
+	void *backend;            /* the backend's own */
+	struct spate_http *http;  /* http/conn.c's own */
 	uint32_t open_conns;
 	bool draining, drained_sent, stopping;
 };
@@ -79,5 +83,12 @@ void spate_worker_destroy(struct spate_worker *w);
 
 /* Asks control; false: the ring is full (answer 503). */
 bool spate_worker_send(struct spate_worker *w, const struct spate_msg *m);
+
+/*
+ * Around a backend's wait. sleep: holds no unpinned object from here on; false: control has put something into
+ * our ring, do not wait. awake: always, after the wait.
+ */
+bool spate_worker_sleep(struct spate_worker *w);
+void spate_worker_awake(struct spate_worker *w);
 
 #endif

@@ -39,6 +39,7 @@ struct spate_sendq_env {
 
 struct spate_sendq {
 	struct spate_sendq_node *head, *tail;
+	struct spate_sendq_node *cursor; /* where iov ended last, a node of this list or NULL */
 	uint64_t base; /* offset of the first byte still held */
 	uint64_t end;  /* offset past the last byte queued */
 	uint32_t count; /* nodes */
@@ -69,6 +70,9 @@ uint64_t spate_sendq_iov(struct spate_sendq_env *e, struct spate_sendq *q, uint6
 
 void spate_sendq_release(struct spate_sendq_env *e, struct spate_sendq *q, uint64_t upto);
 void spate_sendq_clear(struct spate_sendq_env *e, struct spate_sendq *q);
+
+/* Nothing can be sent from base on now, though something is queued: the object there has no more bytes yet. */
+bool spate_sendq_dry(const struct spate_sendq_env *e, const struct spate_sendq *q);
 
 static inline bool spate_sendq_full(const struct spate_sendq *q)
 {

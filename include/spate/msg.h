@@ -45,6 +45,8 @@ enum spate_fetch_verdict {
 	SPATE_FETCH_TOO_LARGE,    /* 502: larger than the cache may hold */
 };
 
+struct spate_worker;
+
 /* A request for control. Owned by the worker's pool; control may read it until it has sent REPLY. */
 struct spate_miss {
 	struct spate_key key;
@@ -54,6 +56,8 @@ struct spate_miss {
 	struct spate_object *stale; /* pinned by the worker: revalidate this one; NULL: plain miss */
 	uint64_t first, last;       /* the byte range wanted, a hint; 0, UINT64_MAX: all */
 	const char *url;            /* normalised path?query, not NUL-terminated */
+	void (*done)(struct spate_worker *w, struct spate_miss *m, struct spate_object *o,
+		     enum spate_fetch_verdict verdict); /* the worker's: what REPLY runs there */
 	void *owner;                /* the worker's; NULL when the viewer has left */
 	struct spate_miss *next;    /* control's list while it waits */
 	bool coalesced;             /* control: joined a fetch that was already under way */

@@ -1,0 +1,592 @@
+/*
+ * conn.c: the life of an HTTP connection.
+ *
+ *          ┌──────────────── resume ◄──────────────┐
+ *   recv ─►│ parse ─► serve ─┬─ hit ────► respond ─┴─► answered ─► next request in the same bytes
+ *          │                 ├─ miss ───► FETCH ... REPLY ─► respond ─► resume
+ *          │                 └─ refused ► status, close
+ *          └─ half a head: kept in a partial, header timer runs
+ *
+ * One answer at a time may be waiting or pumping; hits are answered as fast as they are parsed, until the send
+ * queue is full. Reading pauses meanwhile, down to the peer's TCP window.
+ */
+#include "dataplane/http/conn.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "dataplane/http/conn_impl.h"
+#include "dataplane/http/uri.h"
+
+#define SMALL_BYTES  2048
+#define LARGE_BYTES  (sizeof(struct spate_http_exchange) + SPATE_REQUEST_HEAD_MAX + URL_MAX)
+#define URL_MAX      (SPATE_REQUEST_LINE_MAX * 3u + 1)
+#define CONNS_MAX    (1u << 20)
+#define PARTIALS_MAX (1u << 14)
+#define SMALL_MAX    (1u << 18)
+#define LARGE_MAX    (1u << 12)
+
+static void set_timer(struct spate_http_conn *c, enum spate_http_timer kind);
+
+/* --- exchanges --- */
+
+struct spate_http_exchange *spate_http_exchange_get(struct spate_http_conn *c, const void *head,
+						    uint32_t head_len, struct spate_slice url)
+{
+	struct spate_http *h = spate_http_of(c);
+	bool large = sizeof(struct spate_http_exchange) + head_len + url.len > SMALL_BYTES;
+	struct spate_http_exchange *x = spate_pool_get(large ? &h->large : &h->small);
+
+	if (x == NULL)
+		return NULL;
+	memset(x, 0, sizeof(*x));
+	x->conn = c;
+	x->large = large;
+	x->start_us = h->w->now_us;
+	x->head_len = head_len;
+	memcpy(x->head, head, head_len);
+	if (url.len > 0)
+		memcpy(x->head + head_len, url.p, url.len);
+	x->miss.url = x->head + head_len;
+	x->miss.url_len = (uint16_t)url.len;
+	return x;
+}
+
+void spate_http_exchange_put(struct spate_http *h, struct spate_http_exchange *x)
+{
+	spate_pool_put(x->large ? &h->large : &h->small, x);
+}
+
+/* --- the end of an answer --- */
+
+/* Logs what has left. All of it when the connection is going. */
+static void log_sent(struct spate_http_conn *c, bool all)
+{
+	struct spate_http *h = spate_http_of(c);
+	uint64_t sent = c->s->out.base;
+
+	while (c->log_head != NULL && (all || c->log_head->end <= sent)) {
+		struct spate_http_exchange *x = c->log_head;
+
+		c->log_head = x->next;
+		if (c->log_head == NULL)
+			c->log_tail = &c->log_head;
+		spate_http_log(c, x, sent);
+		spate_http_exchange_put(h, x);
+	}
+}
+
+static void give_up(struct spate_http_conn *c)
+{
+	c->closing = true;
+	spate_stream_abort(c->s);
+}
+
+static void finish(struct spate_http_conn *c)
+{
+	if (c->closing)
+		return;
+	c->closing = true;
+	spate_stream_finish(c->s);
+}
+
+void spate_http_answered(struct spate_http_conn *c, struct spate_http_exchange *x, bool keep_alive)
+{
+	struct spate_http *h = spate_http_of(c);
+
+	if (x != NULL) {
+		x->end = c->s->out.end;
+		if (h->w->config->access_log) {
+			x->next = NULL;
+			*c->log_tail = x;
+			c->log_tail = &x->next;
+		} else {
+			spate_http_exchange_put(h, x);
+		}
+	}
+	spate_stream_kick(c->s);
+	set_timer(c, SPATE_HTTP_TIMER_SEND);
+	if (!keep_alive)
+		finish(c);
+}
+
+/* --- timers --- */
+
+static void set_timer(struct spate_http_conn *c, enum spate_http_timer kind)
+{
+	const struct spate_worker_config *cfg = c->s->worker->config;
+	const uint32_t ms[] = {
+		[SPATE_HTTP_TIMER_OFF] = 0,
+		[SPATE_HTTP_TIMER_HEAD] = cfg->header_timeout_ms,
+		[SPATE_HTTP_TIMER_IDLE] = cfg->idle_timeout_ms,
+		[SPATE_HTTP_TIMER_SEND] = cfg->send_timeout_ms,
+	};
+
+	/* A head has one deadline, however many pieces it comes in (slowloris). */
+	if (kind == SPATE_HTTP_TIMER_HEAD && c->timer == SPATE_HTTP_TIMER_HEAD)
+		return;
+	c->timer = (uint8_t)kind;
+	c->sent_mark = c->s->out.base;
+	spate_stream_timer(c->s, ms[kind]);
+}
+
+static void refuse(struct spate_http_conn *c, const void *head, uint32_t len, unsigned status)
+{
+	struct spate_http_exchange *x = NULL;
+
+	if (spate_http_of(c)->w->config->access_log) {
+		x = spate_http_exchange_get(c, head, len < 1024 ? len : 1024, (struct spate_slice){0});
+	}
+	if (spate_http_respond_status(c, status, false, false, false, x))
+		spate_http_answered(c, x, false);
+	else
+		give_up(c);
+}
+
+static void on_timeout(struct spate_stream *s)
+{
+	struct spate_http_conn *c = s->ctx;
+	struct spate_worker *w = s->worker;
+
+	switch ((enum spate_http_timer)c->timer) {
+	case SPATE_HTTP_TIMER_HEAD:
+		SPATE_COUNT(w->stats, conn_timeout);
+		if (c->partial != NULL && !c->closing)
+			refuse(c, c->partial->bytes, c->partial->len, 408);
+		else
+			finish(c);
+		break;
+	case SPATE_HTTP_TIMER_IDLE:
+		SPATE_COUNT(w->stats, conn_timeout);
+		finish(c);
+		break;
+	case SPATE_HTTP_TIMER_SEND:
+		/* Not the viewer's fault while bytes move, or while there are none to move. */
+		if (s->out.base != c->sent_mark || spate_sendq_dry(&w->sendq, &s->out)) {
+			set_timer(c, SPATE_HTTP_TIMER_SEND);
+			break;
+		}
+		SPATE_COUNT(w->stats, conn_timeout);
+		give_up(c);
+		break;
+	case SPATE_HTTP_TIMER_OFF:
+		break;
+	}
+}
+
+/* --- requests --- */
+
+static bool busy(const struct spate_http_conn *c)
+{
+	return c->waiting != NULL || c->pumping != NULL;
+}
+
+/* Answers from o, whose pin is handed on. */
+static void answer(struct spate_http_conn *c, const struct spate_http_request *r, struct spate_object *o,
+		   enum spate_log_cache cache, struct spate_http_exchange *x)
+{
+	struct spate_http *h = spate_http_of(c);
+	bool keep_alive = r->keep_alive && !c->close_after;
+	bool pumping = false;
+
+	if (!spate_http_respond(c, r, o, cache, keep_alive, &x, &pumping)) {
+		if (x != NULL)
+			spate_http_exchange_put(h, x);
+		give_up(c);
+		return;
+	}
+	if (!pumping) {
+		spate_http_answered(c, x, keep_alive);
+		return;
+	}
+	if (!keep_alive)
+		c->close_after = true;
+	c->pumping = x;
+	set_timer(c, SPATE_HTTP_TIMER_SEND);
+	spate_http_pump(c);
+}
+
+static void answer_status(struct spate_http_conn *c, const struct spate_http_request *r, unsigned status,
+			  struct spate_http_exchange *x)
+{
+	bool keep_alive = r->keep_alive && !c->close_after;
+
+	if (spate_http_respond_status(c, status, r->method == SPATE_HTTP_HEAD, r->minor == 0, keep_alive, x))
+		spate_http_answered(c, x, keep_alive);
+	else
+		give_up(c);
+}
+
+static unsigned status_of(enum spate_fetch_verdict v)
+{
+	switch (v) {
+	case SPATE_FETCH_OK:
+		break;
+	case SPATE_FETCH_NOT_FOUND:
+		return 404;
+	case SPATE_FETCH_FORBIDDEN:
+		return 403;
+	case SPATE_FETCH_BAD_GATEWAY:
+	case SPATE_FETCH_TOO_LARGE:
+		return 502;
+	case SPATE_FETCH_TIMEOUT:
+		return 504;
+	case SPATE_FETCH_NO_ROOM:
+		return 503;
+	}
+	return 500;
+}
+
+/* Control's answer to a miss. o is pinned for us, or NULL. */
+static void fetched(struct spate_worker *w, struct spate_miss *m, struct spate_object *o,
+		    enum spate_fetch_verdict verdict)
+{
+	struct spate_http_exchange *x = m->owner;
+	struct spate_http_conn *c = x->conn;
+	struct spate_http *h = w->http;
+	enum spate_log_cache cache = m->coalesced ? SPATE_LOG_COALESCED : SPATE_LOG_MISS;
+	struct spate_http_request r;
+
+	h->misses--;
+	if (m->stale != NULL) {
+		if (m->stale == o)
+			cache = SPATE_LOG_REVALIDATED;
+		spate_cache_unpin(w->cache, w->id, m->stale);
+	}
+	if (c == NULL) {
+		if (o != NULL)
+			spate_cache_unpin(w->cache, w->id, o);
+		spate_http_exchange_put(h, x);
+		return;
+	}
+	c->waiting = NULL;
+	x->cache = (uint8_t)cache;
+	spate_http_request_init(&r);
+	spate_http_request_parse((const uint8_t *)x->head, x->head_len, &r); /* was OK before */
+	if (cache == SPATE_LOG_REVALIDATED)
+		SPATE_COUNT(w->stats, http_revalidated);
+	else if (cache == SPATE_LOG_COALESCED)
+		SPATE_COUNT(w->stats, http_coalesced);
+	else
+		SPATE_COUNT(w->stats, http_miss);
+	if (o != NULL)
+		answer(c, &r, o, cache, x);
+	else
+		answer_status(c, &r, status_of(verdict), x);
+	if (c->paused && !busy(c))
+		spate_stream_resume(c->s);
+}
+
+/* Asks control. stale: pinned by the caller, handed on; or NULL. */
+static void fetch(struct spate_http_conn *c, const struct spate_http_request *r, struct spate_slice url,
+		  const struct spate_key *key, struct spate_object *stale)
+{
+	struct spate_worker *w = c->s->worker;
+	struct spate_http *h = w->http;
+	struct spate_http_exchange *x = NULL;
+
+	if (h->misses < SPATE_HTTP_MISSES_MAX)
+		x = spate_http_exchange_get(c, r->head, r->head_len, url);
+	if (x == NULL) {
+		if (stale != NULL)
+			spate_cache_unpin(w->cache, w->id, stale);
+		answer_status(c, r, 503, NULL);
+		return;
+	}
+	x->parsed = true;
+	x->miss.key = *key;
+	x->miss.worker = w->id;
+	x->miss.stale = stale;
+	x->miss.last = UINT64_MAX;
+	x->miss.done = fetched;
+	x->miss.owner = x;
+	struct spate_msg m = {.type = SPATE_MSG_FETCH, .miss = &x->miss};
+
+	if (!spate_worker_send(w, &m))
+		abort(); /* the ring holds all misses there can be */
+	h->misses++;
+	c->waiting = x;
+	set_timer(c, SPATE_HTTP_TIMER_OFF); /* control has the clock now */
+}
+
+static void serve(struct spate_http_conn *c, const struct spate_http_request *r)
+{
+	struct spate_worker *w = c->s->worker;
+	struct spate_http_exchange *x = NULL;
+	char buf[URL_MAX];
+	struct spate_slice url;
+
+	SPATE_COUNT(w->stats, http_requests);
+	if (++c->requests == w->config->max_requests && w->config->max_requests != 0)
+		c->close_after = true;
+	if (spate_http_request_has_body(r)) {
+		refuse(c, r->head, r->head_len, 413); /* and close, without reading it */
+		return;
+	}
+	unsigned refused = spate_http_method_refused(r->method);
+
+	if (refused == 0 && r->method != SPATE_HTTP_OPTIONS &&
+	    spate_http_uri_normalise(r->path_query, buf, sizeof(buf), &url) != SPATE_URI_OK)
+		refused = 400;
+	if (refused != 0 || r->method == SPATE_HTTP_OPTIONS) {
+		if (w->config->access_log)
+			x = spate_http_exchange_get(c, r->head, r->head_len, (struct spate_slice){0});
+		if (x != NULL)
+			x->parsed = true;
+		if (refused != 0) {
+			answer_status(c, r, refused, x);
+			return;
+		}
+		bool keep_alive = r->keep_alive && !c->close_after;
+
+		if (spate_http_respond_options(c, keep_alive, x))
+			spate_http_answered(c, x, keep_alive);
+		else
+			give_up(c);
+		return;
+	}
+	struct spate_key key = spate_key_of(url.p, url.len);
+	struct spate_object *o = spate_cache_lookup(w->cache, &key);
+
+	if (o != NULL)
+		spate_cache_pin(w->cache, w->id, o);
+	if (o == NULL || w->wall_s >= atomic_load_explicit(&o->expires_s, memory_order_relaxed)) {
+		fetch(c, r, url, &key, o);
+		return;
+	}
+	enum spate_log_cache cache = SPATE_LOG_HIT;
+
+	if (atomic_load_explicit(&o->state, memory_order_acquire) == SPATE_OBJECT_FILLING) {
+		cache = SPATE_LOG_COALESCED;
+		SPATE_COUNT(w->stats, http_coalesced);
+	} else {
+		SPATE_COUNT(w->stats, http_hit);
+	}
+	if (w->config->access_log) {
+		x = spate_http_exchange_get(c, r->head, r->head_len, (struct spate_slice){0});
+		if (x != NULL)
+			x->parsed = true;
+	}
+	answer(c, r, o, cache, x);
+}
+
+/* --- bytes --- */
+
+static bool may_read(const struct spate_http_conn *c)
+{
+	return !busy(c) && !spate_sendq_full(&c->s->out);
+}
+
+static void drop_partial(struct spate_http_conn *c)
+{
+	if (c->partial != NULL)
+		spate_pool_put(&spate_http_of(c)->partials, c->partial);
+	c->partial = NULL;
+}
+
+/* Keeps an unfinished head. False: no memory. */
+static bool keep_partial(struct spate_http_conn *c, const struct spate_http_request *r,
+			 const uint8_t *data, size_t len)
+{
+	c->partial = spate_pool_get(&spate_http_of(c)->partials);
+	if (c->partial == NULL)
+		return false;
+	c->partial->request = *r;
+	c->partial->len = (uint32_t)len;
+	memcpy(c->partial->bytes, data, len);
+	set_timer(c, SPATE_HTTP_TIMER_HEAD);
+	return true;
+}
+
+/* One request of data, or a piece of one. Returns the bytes consumed. */
+static size_t take(struct spate_http_conn *c, const uint8_t *data, size_t len)
+{
+	struct spate_http_request fresh, *r = &fresh;
+	struct spate_http_partial *p = c->partial;
+	enum spate_request_verdict v;
+	size_t before = 0;
+
+	if (p != NULL) {
+		size_t room = sizeof(p->bytes) - p->len;
+
+		before = p->len;
+		if (len > room)
+			len = room;
+		memcpy(p->bytes + before, data, len);
+		p->len += (uint32_t)len;
+		r = &p->request;
+		v = spate_http_request_parse(p->bytes, p->len, r);
+	} else {
+		spate_http_request_init(r);
+		v = spate_http_request_parse(data, len, r);
+	}
+	if (v == SPATE_REQUEST_NEED_MORE) {
+		if (p == NULL && !keep_partial(c, r, data, len))
+			give_up(c);
+		return len;
+	}
+	if (v != SPATE_REQUEST_OK) {
+		SPATE_COUNT(c->s->worker->stats, http_bad_request);
+		refuse(c, p != NULL ? p->bytes : data, (uint32_t)(before + len),
+		       spate_http_request_status(v));
+		drop_partial(c);
+		return len;
+	}
+	/* The partial's node is given back first only in name: nothing takes one before r is used up. */
+	size_t used = r->head_len - before;
+
+	c->timer = SPATE_HTTP_TIMER_OFF;
+	serve(c, r);
+	drop_partial(c);
+	return used;
+}
+
+static size_t on_recv(struct spate_stream *s, const uint8_t *data, size_t len)
+{
+	struct spate_http_conn *c = s->ctx;
+	size_t used = 0;
+
+	while (used < len) {
+		if (c->closing)
+			return len;
+		if (!may_read(c))
+			break;
+		used += take(c, data + used, len - used);
+	}
+	c->paused = used < len;
+	return used;
+}
+
+/* --- what else the stream says --- */
+
+static void read_on(struct spate_http_conn *c)
+{
+	if (c->paused && may_read(c) && !c->closing)
+		spate_stream_resume(c->s);
+}
+
+static void on_room(struct spate_stream *s)
+{
+	struct spate_http_conn *c = s->ctx;
+
+	if (c->pumping != NULL)
+		spate_http_pump(c);
+	read_on(c);
+}
+
+static void on_drained(struct spate_stream *s)
+{
+	struct spate_http_conn *c = s->ctx;
+
+	log_sent(c, false);
+	if (c->pumping != NULL)
+		spate_http_pump(c);
+	if (s->out.base != s->out.end || busy(c) || c->closing)
+		return;
+	if (c->close_after) {
+		finish(c);
+		return;
+	}
+	set_timer(c, c->partial != NULL ? SPATE_HTTP_TIMER_HEAD : SPATE_HTTP_TIMER_IDLE);
+	read_on(c);
+}
+
+static void no_more_requests(struct spate_http_conn *c)
+{
+	c->close_after = true;
+	if (!busy(c) && c->s->out.base == c->s->out.end)
+		finish(c);
+}
+
+static void on_eof(struct spate_stream *s)
+{
+	no_more_requests(s->ctx);
+}
+
+static void on_drain(struct spate_stream *s)
+{
+	struct spate_http_conn *c = s->ctx;
+
+	/* Half a head may still become a request: it gets its answer, with Connection: close. */
+	if (c->partial != NULL)
+		c->close_after = true;
+	else
+		no_more_requests(c);
+}
+
+static void on_closed(struct spate_stream *s, enum spate_close_why why)
+{
+	struct spate_http_conn *c = s->ctx;
+	struct spate_http *h = s->worker->http;
+
+	if (why == SPATE_CLOSE_SHORT)
+		SPATE_COUNT(s->worker->stats, http_aborted);
+	drop_partial(c);
+	if (c->pumping != NULL)
+		spate_http_pump_drop(c);
+	log_sent(c, true);
+	if (c->waiting != NULL)
+		c->waiting->conn = NULL; /* control still reads it; fetched() frees it */
+	spate_pool_put(&h->conns, c);
+}
+
+static const struct spate_stream_app http_app = {
+	.name = "http",
+	.recv = on_recv,
+	.eof = on_eof,
+	.room = on_room,
+	.drained = on_drained,
+	.timeout = on_timeout,
+	.drain = on_drain,
+	.closed = on_closed,
+};
+
+bool spate_http_accept(struct spate_stream *s, void *ctx)
+{
+	struct spate_http *h = s->worker->http;
+	struct spate_http_conn *c = spate_pool_get(&h->conns);
+
+	(void)ctx;
+	if (c == NULL)
+		return false;
+	*c = (struct spate_http_conn){.s = s};
+	c->log_tail = &c->log_head;
+	s->app = &http_app;
+	s->ctx = c;
+	set_timer(c, SPATE_HTTP_TIMER_HEAD);
+	return true;
+}
+
+int spate_http_create(struct spate_worker *w)
+{
+	struct spate_http *h = calloc(1, sizeof(*h));
+
+	if (h == NULL)
+		return -ENOMEM;
+	h->w = w;
+	h->date_s = -1;
+	if (getrandom(&h->boundary, sizeof(h->boundary), 0) != sizeof(h->boundary))
+		h->boundary = w->now_us;
+	spate_pool_init(&h->conns, sizeof(struct spate_http_conn), CONNS_MAX);
+	spate_pool_init(&h->partials, sizeof(struct spate_http_partial), PARTIALS_MAX);
+	spate_pool_init(&h->small, SMALL_BYTES, SMALL_MAX);
+	spate_pool_init(&h->large, LARGE_BYTES, LARGE_MAX);
+	w->http = h;
+	return 0;
+}
+
+void spate_http_destroy(struct spate_worker *w)
+{
+	struct spate_http *h = w->http;
+
+	if (h == NULL)
+		return;
+	spate_pool_finish(&h->conns);
+	spate_pool_finish(&h->partials);
+	spate_pool_finish(&h->small);
+	spate_pool_finish(&h->large);
+	free(h);
+	w->http = NULL;
+}
