@@ -19,7 +19,7 @@
 
 #define BYTES_NODES (1u << 18)
 #define RANGE_NODES (1u << 18)
-#define MSG_BATCH   256
+#define MSGS_A_TURN   256
 #define WAIT_US     1000000u
 
 static void read_clocks(struct spate_worker *w)
@@ -133,7 +133,7 @@ static void take_messages(struct spate_worker *w)
 {
 	struct spate_msg m;
 
-	for (int i = 0; i < MSG_BATCH && spate_ring_pop(w->from_control, &m); i++) {
+	for (int i = 0; i < MSGS_A_TURN && spate_ring_pop(w->from_control, &m); i++) {
 		switch ((enum spate_msg_type)m.type) {
 		case SPATE_MSG_REPLY:
 			take_reply(w, &m);
