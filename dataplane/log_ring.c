@@ -1,6 +1,7 @@
 /*
- * log_ring.c: a byte ring of records. A record never wraps: when it does not fit before the end of the
- * memory, the rest is covered by a filler (bytes UINT16_MAX), which runs to the end and which the reader skips.
+ * log_ring.c: a byte ring of records. A record never wraps: when it does not fit before the end of
+ * the memory, the rest is covered by a filler (bytes UINT16_MAX), which runs to the end and which
+ * the reader skips.
  */
 #include "dataplane/log_ring.h"
 

@@ -1,10 +1,12 @@
 /*
  * ring.c: the message ring of spate/msg.h.
  *
- *     slots:  . . [h] m m m m [t] . .      head: consumer's, tail: producer's; both only grow, masked on use
+ *     slots:  . . [h] m m m m [t] . .      head: consumer's, tail: producer's; both only grow,
+ * masked on use
  *
- * Each side keeps the other's index as it last saw it (head_seen, tail_seen) and reads the shared line only
- * when that copy says full or empty; so a busy ring moves one cache line a batch, not one a message.
+ * Each side keeps the other's index as it last saw it (head_seen, tail_seen) and reads the shared
+ * line only when that copy says full or empty; so a busy ring moves one cache line a batch, not one
+ * a message.
  */
 #include "spate/msg.h"
 
@@ -59,9 +61,10 @@ bool spate_ring_pop(struct spate_ring *r, struct spate_msg *m)
 }
 
 /*
- * Dekker: the producer stores tail then loads sleeping, the consumer stores sleeping then loads tail. The
- * exchange is a full barrier on each side, so at least one of them sees the other's store. (An exchange, not
- * a fence: ThreadSanitizer follows the one and not the other, and x86 pays the same.)
+ * Dekker: the producer stores tail then loads sleeping, the consumer stores sleeping then loads
+ * tail. The exchange is a full barrier on each side, so at least one of them sees the other's
+ * store. (An exchange, not a fence: ThreadSanitizer follows the one and not the other, and x86 pays
+ * the same.)
  */
 void spate_ring_wake(struct spate_ring *r)
 {

@@ -3,8 +3,8 @@
  *
  *     wait (backend) ─► deliver packets or bytes ─► control's messages ─► send, end ─► again
  *
- * While it waits the worker is offline for the cache, so control never waits for a sleeper; between two waits
- * it may hold object pointers without a pin.
+ * While it waits the worker is offline for the cache, so control never waits for a sleeper; between
+ * two waits it may hold object pointers without a pin.
  */
 #include "dataplane/worker.h"
 
@@ -19,7 +19,7 @@
 
 #define BYTES_NODES (1u << 18)
 #define RANGE_NODES (1u << 18)
-#define MSGS_A_TURN   256
+#define MSGS_A_TURN 256
 #define WAIT_US     1000000u
 
 static void read_clocks(struct spate_worker *w)
@@ -41,7 +41,8 @@ int spate_worker_create(struct spate_worker **out, const struct spate_worker_set
 	*why = "out of memory";
 	if (w == NULL)
 		return err;
-	/* Misses are bounded, so with rings this large neither FETCH nor TAKEN can find its ring full. */
+	/* Misses are bounded, so with rings this large neither FETCH nor TAKEN can find its ring
+	 * full. */
 	assert(setup->to_control->mask + 1 >= SPATE_HTTP_RING_MIN);
 	*w = (struct spate_worker){
 		.id = setup->id,

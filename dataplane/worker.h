@@ -1,8 +1,9 @@
 /*
- * worker.h: one run-to-completion loop a core. A worker owns its streams, pools and counters; it shares the
- * cache (reader side) and two rings with control, and nothing with other workers.
+ * worker.h: one run-to-completion loop a core. A worker owns its streams, pools and counters; it
+ * shares the cache (reader side) and two rings with control, and nothing with other workers.
  *
- *   create(&w, &setup) -> run on a thread of its own: spate_worker_run(w) -> returns after STOP -> destroy(w)
+ *   create(&w, &setup) -> run on a thread of its own: spate_worker_run(w) -> returns after STOP ->
+ * destroy(w)
  */
 #ifndef SPATE_WORKER_H
 #define SPATE_WORKER_H
@@ -19,7 +20,8 @@
 
 struct spate_worker;
 
-/* What a worker may need to know of the configuration; immutable, swapped whole by SPATE_MSG_CONFIG. */
+/* What a worker may need to know of the configuration; immutable, swapped whole by
+ * SPATE_MSG_CONFIG. */
 struct spate_worker_config {
 	uint32_t header_timeout_ms; /* first byte of a request to the end of its head: 408 */
 	uint32_t idle_timeout_ms;   /* keep-alive, between requests */
@@ -32,9 +34,11 @@ struct spate_worker_config {
 /* A backend: how this worker meets the network. */
 struct spate_backend_ops {
 	const char *name;
-	/* Opens the listeners. 0 or negative errno with *why set to a static or worker-owned text. */
+	/* Opens the listeners. 0 or negative errno with *why set to a static or worker-owned text.
+	 */
 	int (*open)(struct spate_worker *w, const void *backend_setup, const char **why);
-	/* Waits at most wait_us (0: poll) for the network or the wake fd, and delivers what came. */
+	/* Waits at most wait_us (0: poll) for the network or the wake fd, and delivers what came.
+	 */
 	void (*turn)(struct spate_worker *w, uint32_t wait_us);
 	/* Sends what turn and control's messages queued; ends what is to end. */
 	void (*flush)(struct spate_worker *w);
@@ -52,14 +56,14 @@ struct spate_worker {
 	struct spate_sendq_env sendq;
 	struct spate_watch_table watch;
 	struct spate_pool bytes_pool, range_pool; /* the send queues' */
-	uint64_t now_us; /* CLOCK_MONOTONIC at the start of this turn */
-	int64_t wall_s;  /* CLOCK_REALTIME, seconds */
+	uint64_t now_us;                          /* CLOCK_MONOTONIC at the start of this turn */
+	int64_t wall_s;                           /* CLOCK_REALTIME, seconds */
 	struct spate_ring *to_control, *from_control;
 	struct spate_log_ring *log;
 	int wake_fd; /* eventfd of from_control */
 	const struct spate_backend_ops *backend_ops;
-	void *backend;            /* the backend's own */
-	struct spate_http *http;  /* http/conn.c's own */
+	void *backend;           /* the backend's own */
+	struct spate_http *http; /* http/conn.c's own */
 	uint32_t open_conns;
 	bool draining, drained_sent, stopping;
 };
@@ -73,7 +77,8 @@ struct spate_worker_setup {
 	struct spate_ring *to_control, *from_control;
 	struct spate_log_ring *log; /* NULL: no access log */
 	const struct spate_backend_ops *backend;
-	const void *backend_setup; /* sockets: struct spate_sock_setup; dpdk: struct spate_dpdk_setup */
+	const void *
+		backend_setup; /* sockets: struct spate_sock_setup; dpdk: struct spate_dpdk_setup */
 };
 
 int spate_worker_create(struct spate_worker **out, const struct spate_worker_setup *setup,
@@ -85,8 +90,8 @@ void spate_worker_destroy(struct spate_worker *w);
 bool spate_worker_send(struct spate_worker *w, const struct spate_msg *m);
 
 /*
- * Around a backend's wait. sleep: holds no unpinned object from here on; false: control has put something into
- * our ring, do not wait. awake: always, after the wait.
+ * Around a backend's wait. sleep: holds no unpinned object from here on; false: control has put
+ * something into our ring, do not wait. awake: always, after the wait.
  */
 bool spate_worker_sleep(struct spate_worker *w);
 void spate_worker_awake(struct spate_worker *w);

@@ -1,15 +1,15 @@
 /*
- * send_ways.c: which way to send from the arena costs least, at each size? The table in docs/design/send.md is
- * this program's output.
+ * send_ways.c: which way to send from the arena costs least, at each size? The table in
+ * docs/design/send.md is this program's output.
  *
  *   send_ways [seconds a cell]
  *
- * A server thread on core 0 answers one-byte requests of CONNS loopback connections with `size` bytes out of a
- * memfd of 256 MiB (so: not out of L2), each time from another place; a client process on core 1 keeps one
- * request in flight on each connection and reads everything. All ways go through one io_uring, as in
- * dataplane/stream/sock.c, except sendfile, which has no operation there. Reported: requests/s, Gbit/s, and the
- * server's own CPU nanoseconds a request (user and system; what the kernel does for the receiver in softirq on
- * the sender's core is in it).
+ * A server thread on core 0 answers one-byte requests of CONNS loopback connections with `size`
+ * bytes out of a memfd of 256 MiB (so: not out of L2), each time from another place; a client
+ * process on core 1 keeps one request in flight on each connection and reads everything. All ways
+ * go through one io_uring, as in dataplane/stream/sock.c, except sendfile, which has no operation
+ * there. Reported: requests/s, Gbit/s, and the server's own CPU nanoseconds a request (user and
+ * system; what the kernel does for the receiver in softirq on the sender's core is in it).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -36,14 +36,14 @@
 #define HEAD_BYTES  300
 
 enum way { WAY_SEND, WAY_SENDMSG, WAY_SEND_ZC, WAY_SPLICE, WAY_SENDFILE, WAYS };
-static const char *const way_names[WAYS] = {"send", "sendmsg head+body", "send_zc fixed", "splice memfd",
-					    "sendfile memfd"};
+static const char *const way_names[WAYS] = {"send", "sendmsg head+body", "send_zc fixed",
+					    "splice memfd", "sendfile memfd"};
 
 enum op { OP_REQUEST, OP_SENT, OP_PIPE };
 
 struct peer {
 	int fd, pipe[2];
-	uint64_t off; /* next place in the arena */
+	uint64_t off;  /* next place in the arena */
 	uint64_t left; /* of the answer under way; 0: waiting for a request */
 	char request;
 };
@@ -141,7 +141,8 @@ static void send_some(struct peer *p, enum way way, uint64_t size)
 		if (n > (1u << 20))
 			n = 1u << 20;
 		sqe = sqe_for(p, OP_PIPE);
-		io_uring_prep_splice(sqe, arena_fd, (int64_t)p->off, p->pipe[1], -1, (unsigned)n, 0);
+		io_uring_prep_splice(sqe, arena_fd, (int64_t)p->off, p->pipe[1], -1, (unsigned)n,
+				     0);
 		sqe->flags |= IOSQE_IO_LINK;
 		tag(sqe, p, OP_PIPE);
 		sqe = sqe_for(p, OP_SENT);
@@ -185,7 +186,8 @@ static void start_answer(struct peer *p, enum way way, uint64_t size)
 
 static void serve(enum way way, uint64_t size, double seconds)
 {
-	uint64_t answers = 0, cpu0 = now_ns(CLOCK_PROCESS_CPUTIME_ID), t0 = now_ns(CLOCK_MONOTONIC), t;
+	uint64_t answers = 0, cpu0 = now_ns(CLOCK_PROCESS_CPUTIME_ID), t0 = now_ns(CLOCK_MONOTONIC),
+		 t;
 
 	for (int i = 0; i < CONNS; i++) {
 		peers[i].off = (uint64_t)i * (ARENA_BYTES / CONNS);
@@ -197,7 +199,8 @@ static void serve(enum way way, uint64_t size, double seconds)
 		unsigned at, n = 0;
 
 		io_uring_submit_and_wait_timeout(&ring, &cqe, 1, &ts, NULL);
-		io_uring_for_each_cqe(&ring, at, cqe) {
+		io_uring_for_each_cqe(&ring, at, cqe)
+		{
 			struct peer *p = &peers[cqe->user_data >> 8];
 			enum op op = (enum op)(cqe->user_data & 0xff);
 
@@ -232,9 +235,10 @@ static void serve(enum way way, uint64_t size, double seconds)
 	double wall = (double)(t - t0) / 1e9;
 	double cpu = (double)(now_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu0);
 
-	printf("| %s | %llu | %.0f | %.2f | %.0f | %.3f |\n", way_names[way], (unsigned long long)size,
-	       (double)answers / wall, (double)(answers * size) * 8 / wall / 1e9,
-	       answers ? cpu / (double)answers : 0, answers ? cpu / (double)(answers * size) : 0);
+	printf("| %s | %llu | %.0f | %.2f | %.0f | %.3f |\n", way_names[way],
+	       (unsigned long long)size, (double)answers / wall,
+	       (double)(answers * size) * 8 / wall / 1e9, answers ? cpu / (double)answers : 0,
+	       answers ? cpu / (double)(answers * size) : 0);
 	fflush(stdout);
 }
 
@@ -289,8 +293,8 @@ static int connect_pair(int listener, int *server)
 static void cell(enum way way, uint64_t size, double seconds)
 {
 	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-	struct io_uring_params par = {.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-					       IORING_SETUP_CQSIZE,
+	struct io_uring_params par = {.flags = IORING_SETUP_SINGLE_ISSUER |
+					       IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE,
 				      .cq_entries = 4096};
 	int listener = socket(AF_INET, SOCK_STREAM, 0), fds[CONNS];
 	struct iovec reg = {arena, ARENA_BYTES};

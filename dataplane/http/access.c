@@ -1,6 +1,6 @@
 /*
- * access.c: one record into the worker's log ring for each answer, once its last byte was taken over or the
- * connection is gone. Text is raw from the wire; control escapes and formats it.
+ * access.c: one record into the worker's log ring for each answer, once its last byte was taken
+ * over or the connection is gone. Text is raw from the wire; control escapes and formats it.
  */
 #include <stddef.h>
 #include <string.h>
@@ -44,7 +44,8 @@ void spate_http_log(struct spate_http_conn *c, struct spate_http_exchange *x, ui
 
 	if (x->parsed) {
 		spate_http_request_init(&r);
-		spate_http_request_parse((const uint8_t *)x->head, x->head_len, &r); /* was OK before */
+		spate_http_request_parse((const uint8_t *)x->head, x->head_len,
+					 &r); /* was OK before */
 	} else {
 		r.target = first_line(x);
 	}

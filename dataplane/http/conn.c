@@ -7,8 +7,8 @@
  *          │                 └─ refused ► status, close
  *          └─ half a head: kept in a partial, header timer runs
  *
- * One answer at a time may be waiting or pumping; hits are answered as fast as they are parsed, until the send
- * queue is full. Reading pauses meanwhile, down to the peer's TCP window.
+ * One answer at a time may be waiting or pumping; hits are answered as fast as they are parsed,
+ * until the send queue is full. Reading pauses meanwhile, down to the peer's TCP window.
  */
 #include "dataplane/http/conn.h"
 
@@ -137,7 +137,8 @@ static void refuse(struct spate_http_conn *c, const void *head, uint32_t len, un
 	struct spate_http_exchange *x = NULL;
 
 	if (spate_http_of(c)->w->config->access_log) {
-		x = spate_http_exchange_get(c, head, len < 1024 ? len : 1024, (struct spate_slice){0});
+		x = spate_http_exchange_get(c, head, len < 1024 ? len : 1024,
+					    (struct spate_slice){0});
 	}
 	if (spate_http_respond_status(c, status, false, false, false, x))
 		spate_http_answered(c, x, false);
@@ -184,8 +185,9 @@ static bool busy(const struct spate_http_conn *c)
 }
 
 /* Answers from o, whose pin is handed on. */
-static void answer(struct spate_http_conn *c, const struct spate_http_request *r, struct spate_object *o,
-		   enum spate_log_cache cache, struct spate_http_exchange *x)
+static void answer(struct spate_http_conn *c, const struct spate_http_request *r,
+		   struct spate_object *o, enum spate_log_cache cache,
+		   struct spate_http_exchange *x)
 {
 	struct spate_http *h = spate_http_of(c);
 	bool keep_alive = r->keep_alive && !c->close_after;
@@ -208,12 +210,13 @@ static void answer(struct spate_http_conn *c, const struct spate_http_request *r
 	spate_http_pump(c);
 }
 
-static void answer_status(struct spate_http_conn *c, const struct spate_http_request *r, unsigned status,
-			  struct spate_http_exchange *x)
+static void answer_status(struct spate_http_conn *c, const struct spate_http_request *r,
+			  unsigned status, struct spate_http_exchange *x)
 {
 	bool keep_alive = r->keep_alive && !c->close_after;
 
-	if (spate_http_respond_status(c, status, r->method == SPATE_HTTP_HEAD, r->minor == 0, keep_alive, x))
+	if (spate_http_respond_status(c, status, r->method == SPATE_HTTP_HEAD, r->minor == 0,
+				      keep_alive, x))
 		spate_http_answered(c, x, keep_alive);
 	else
 		give_up(c);
@@ -280,8 +283,8 @@ static void fetched(struct spate_worker *w, struct spate_miss *m, struct spate_o
 }
 
 /* Asks control. stale: pinned by the caller, handed on; or NULL. */
-static void fetch(struct spate_http_conn *c, const struct spate_http_request *r, struct spate_slice url,
-		  const struct spate_key *key, struct spate_object *stale)
+static void fetch(struct spate_http_conn *c, const struct spate_http_request *r,
+		  struct spate_slice url, const struct spate_key *key, struct spate_object *stale)
 {
 	struct spate_worker *w = c->s->worker;
 	struct spate_http *h = w->http;
@@ -332,7 +335,8 @@ static void serve(struct spate_http_conn *c, const struct spate_http_request *r)
 		refused = 400;
 	if (refused != 0 || r->method == SPATE_HTTP_OPTIONS) {
 		if (w->config->access_log)
-			x = spate_http_exchange_get(c, r->head, r->head_len, (struct spate_slice){0});
+			x = spate_http_exchange_get(c, r->head, r->head_len,
+						    (struct spate_slice){0});
 		if (x != NULL)
 			x->parsed = true;
 		if (refused != 0) {
@@ -434,7 +438,8 @@ static size_t take(struct spate_http_conn *c, const uint8_t *data, size_t len)
 		drop_partial(c);
 		return len;
 	}
-	/* The partial's node is given back first only in name: nothing takes one before r is used up. */
+	/* The partial's node is given back first only in name: nothing takes one before r is used
+	 * up. */
 	size_t used = r->head_len - before;
 
 	c->timer = SPATE_HTTP_TIMER_OFF;

@@ -5,9 +5,10 @@
  *   listener.accept = spate_http_accept  the backend calls it for each new stream
  *   spate_http_destroy(w)                after the backend has closed every stream
  *
- * A request becomes a cache lookup in conn.c (serve), an answer in respond.c, a log line in access.c. The hit path
- * allocates nothing and copies only the response head. A miss copies the request head into an exchange, asks
- * control, and answers when the reply comes; meanwhile nothing more is read from that stream.
+ * A request becomes a cache lookup in conn.c (serve), an answer in respond.c, a log line in
+ * access.c. The hit path allocates nothing and copies only the response head. A miss copies the
+ * request head into an exchange, asks control, and answers when the reply comes; meanwhile nothing
+ * more is read from that stream.
  */
 #ifndef SPATE_HTTP_CONN_H
 #define SPATE_HTTP_CONN_H

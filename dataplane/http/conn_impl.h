@@ -1,6 +1,6 @@
 /*
- * conn_impl.h: what conn.c (reading, waiting, timers), respond.c (answers), pump.c (answers of unknown length)
- * and access.c (the log) share.
+ * conn_impl.h: what conn.c (reading, waiting, timers), respond.c (answers), pump.c (answers of
+ * unknown length) and access.c (the log) share.
  */
 #ifndef SPATE_HTTP_CONN_IMPL_H
 #define SPATE_HTTP_CONN_IMPL_H
@@ -10,30 +10,35 @@
 #include "dataplane/worker.h"
 
 /*
- * A request that outlives the burst it came in: it waits for control, is sent piece by piece, or is to be
- * logged once its last byte was taken. Holds a copy of the request head and the normalised URL behind it.
+ * A request that outlives the burst it came in: it waits for control, is sent piece by piece, or is
+ * to be logged once its last byte was taken. Holds a copy of the request head and the normalised
+ * URL behind it.
  */
 struct spate_http_exchange {
 	struct spate_http_exchange *next; /* conn's list of what is to be logged */
 	struct spate_http_conn *conn;     /* NULL: the viewer has left while control was busy */
 	struct spate_miss miss;
-	uint64_t start_us;   /* monotonic */
-	uint64_t body_at;    /* stream offset of the first body byte */
-	uint64_t end;        /* past the last byte of the response; UINT64_MAX: not known yet */
+	uint64_t start_us; /* monotonic */
+	uint64_t body_at;  /* stream offset of the first body byte */
+	uint64_t end;      /* past the last byte of the response; UINT64_MAX: not known yet */
 	uint16_t status;
-	uint8_t cache;       /* enum spate_log_cache */
-	bool large;          /* which pool it is from */
-	bool parsed;         /* head is a whole request; false: a refused one, as far as it came */
-	bool chunked;        /* the pump frames with chunks */
+	uint8_t cache; /* enum spate_log_cache */
+	bool large;    /* which pool it is from */
+	bool parsed;   /* head is a whole request; false: a refused one, as far as it came */
+	bool chunked;  /* the pump frames with chunks */
 	struct spate_object *object; /* the pump's, pinned */
-	uint64_t off;        /* the pump's place in it */
+	uint64_t off;                /* the pump's place in it */
 	struct spate_watch watch;
 	uint32_t head_len;
 	char head[];
 };
 
-enum spate_http_timer { SPATE_HTTP_TIMER_OFF, SPATE_HTTP_TIMER_HEAD, SPATE_HTTP_TIMER_IDLE,
-			SPATE_HTTP_TIMER_SEND };
+enum spate_http_timer {
+	SPATE_HTTP_TIMER_OFF,
+	SPATE_HTTP_TIMER_HEAD,
+	SPATE_HTTP_TIMER_IDLE,
+	SPATE_HTTP_TIMER_SEND
+};
 
 /* A request head that came in pieces: a node of the heads pool. */
 struct spate_http_partial {
@@ -50,10 +55,10 @@ struct spate_http_conn {
 	struct spate_http_exchange *log_head, **log_tail;
 	uint64_t sent_mark; /* s->out.base when the send timer was set */
 	uint32_t requests;
-	uint8_t timer;      /* enum spate_http_timer */
-	bool paused;        /* recv took less than it was given */
-	bool close_after;   /* no request after this one */
-	bool closing;       /* finish was called: whatever still comes is thrown away */
+	uint8_t timer;    /* enum spate_http_timer */
+	bool paused;      /* recv took less than it was given */
+	bool close_after; /* no request after this one */
+	bool closing;     /* finish was called: whatever still comes is thrown away */
 };
 
 struct spate_http {
@@ -82,21 +87,23 @@ void spate_http_answered(struct spate_http_conn *c, struct spate_http_exchange *
 /* --- respond.c: queue an answer. False: out of memory, the stream must be aborted --- */
 
 /*
- * Answers r from o, with conditions and ranges. Takes the caller's pin of o over, on failure too. *x may become
- * an exchange (a pump needs one) and *pumping tells that the answer goes on in pump.c.
+ * Answers r from o, with conditions and ranges. Takes the caller's pin of o over, on failure too.
+ * *x may become an exchange (a pump needs one) and *pumping tells that the answer goes on in
+ * pump.c.
  */
 bool spate_http_respond(struct spate_http_conn *c, const struct spate_http_request *r,
 			struct spate_object *o, enum spate_log_cache cache, bool keep_alive,
 			struct spate_http_exchange **x, bool *pumping);
 /* An answer of our own: an error, or OPTIONS (204). allow: add Allow. */
-bool spate_http_respond_status(struct spate_http_conn *c, unsigned status, bool head_only, bool http_1_0,
-			       bool keep_alive, struct spate_http_exchange *x);
+bool spate_http_respond_status(struct spate_http_conn *c, unsigned status, bool head_only,
+			       bool http_1_0, bool keep_alive, struct spate_http_exchange *x);
 bool spate_http_respond_options(struct spate_http_conn *c, bool keep_alive,
 				struct spate_http_exchange *x);
 
 /* --- pump.c --- */
-void spate_http_pump(struct spate_http_conn *c);      /* queues what is there; may end the exchange */
-void spate_http_pump_drop(struct spate_http_conn *c); /* the stream is going: let go of the object */
+void spate_http_pump(struct spate_http_conn *c); /* queues what is there; may end the exchange */
+void spate_http_pump_drop(
+	struct spate_http_conn *c); /* the stream is going: let go of the object */
 
 /* --- access.c --- */
 void spate_http_log(struct spate_http_conn *c, struct spate_http_exchange *x, uint64_t sent);

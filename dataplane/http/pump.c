@@ -1,9 +1,9 @@
 /*
- * pump.c: a body whose length nobody knows yet (the origin sends chunks), sent as it arrives: chunked to
- * HTTP/1.1 (RFC 9112 7.1), until the connection closes to HTTP/1.0.
+ * pump.c: a body whose length nobody knows yet (the origin sends chunks), sent as it arrives:
+ * chunked to HTTP/1.1 (RFC 9112 7.1), until the connection closes to HTTP/1.0.
  *
- * Each run of bytes that is there becomes "hex CRLF", an extent, CRLF; then the pump waits for room in the send
- * queue or for control's PROGRESS.
+ * Each run of bytes that is there becomes "hex CRLF", an extent, CRLF; then the pump waits for room
+ * in the send queue or for control's PROGRESS.
  */
 #include <stdio.h>
 

@@ -1,8 +1,9 @@
 /*
- * respond.c: from an object and a request to a response: status, head lines, and ranges of the object.
+ * respond.c: from an object and a request to a response: status, head lines, and ranges of the
+ * object.
  *
- * The origin's own lines (Content-Type, ETag, Date, ...) come ready made in the object's meta; here are added
- * only those that depend on the request or on the time. The body is never touched.
+ * The origin's own lines (Content-Type, ETag, Date, ...) come ready made in the object's meta; here
+ * are added only those that depend on the request or on the time. The body is never touched.
  */
 #include <stdio.h>
 #include <string.h>
@@ -14,8 +15,8 @@
 #include "dataplane/http/status.h"
 
 /*
- * Players run in pages of other sites: they may read the bytes (*) and these headers (Fetch, CORS protocol).
- * The same for everybody, so that a cache behind us needs no Vary.
+ * Players run in pages of other sites: they may read the bytes (*) and these headers (Fetch, CORS
+ * protocol). The same for everybody, so that a cache behind us needs no Vary.
  */
 #define CORS                                 \
 	"Access-Control-Allow-Origin: *\r\n" \
@@ -153,8 +154,10 @@ static void put_cache_status(struct head *h, enum spate_log_cache cache)
 	}
 }
 
-/* The origin's lines without Content-Type: a multipart answer has its own. *type gets that line's value. */
-static void put_meta_without_type(struct head *h, const struct spate_meta *m, struct spate_slice *type)
+/* The origin's lines without Content-Type: a multipart answer has its own. *type gets that line's
+ * value. */
+static void put_meta_without_type(struct head *h, const struct spate_meta *m,
+				  struct spate_slice *type)
 {
 	struct spate_slice rest = {m->head, m->head_len};
 
@@ -163,7 +166,8 @@ static void put_meta_without_type(struct head *h, const struct spate_meta *m, st
 		const char *nl = memchr(rest.p, '\n', rest.len);
 		uint32_t n = nl != NULL ? (uint32_t)(nl - rest.p) + 1 : rest.len;
 
-		if (n > 13 && spate_slice_is(spate_slice_of(rest.p, 13), SPATE_SLICE("content-type:"))) {
+		if (n > 13 &&
+		    spate_slice_is(spate_slice_of(rest.p, 13), SPATE_SLICE("content-type:"))) {
 			*type = spate_slice_trim(spate_slice_of(rest.p + 13, n - 13 - 2));
 		} else {
 			put(h, rest.p, n);
@@ -176,7 +180,8 @@ static void put_meta_without_type(struct head *h, const struct spate_meta *m, st
 /* --- the body --- */
 
 /* One pin for each extent; the caller's own is given up by respond() at the end. */
-static bool queue_range(struct spate_http_conn *c, struct spate_object *o, uint64_t off, uint64_t len)
+static bool queue_range(struct spate_http_conn *c, struct spate_object *o, uint64_t off,
+			uint64_t len)
 {
 	struct spate_worker *w = c->s->worker;
 
@@ -214,7 +219,8 @@ static void part_head(struct part_head *p, const char *boundary, struct spate_sl
 	p->len = (unsigned)n;
 }
 
-/* A fresh boundary a response, from a random seed: nobody can make a body that holds it (splitmix64). */
+/* A fresh boundary a response, from a random seed: nobody can make a body that holds it
+ * (splitmix64). */
 static void make_boundary(struct spate_http *h, char out[BOUNDARY_LEN + 1])
 {
 	uint64_t v[2];
@@ -232,8 +238,8 @@ static void make_boundary(struct spate_http *h, char out[BOUNDARY_LEN + 1])
 
 static bool respond_multipart(struct spate_http_conn *c, const struct spate_http_request *r,
 			      struct spate_object *o, const struct spate_meta *m, uint64_t size,
-			      const struct spate_ranges *set, enum spate_log_cache cache, bool keep_alive,
-			      struct spate_http_exchange *x)
+			      const struct spate_ranges *set, enum spate_log_cache cache,
+			      bool keep_alive, struct spate_http_exchange *x)
 {
 	struct spate_worker *w = c->s->worker;
 	struct part_head parts[SPATE_RANGES_MAX + 1];
@@ -247,7 +253,8 @@ static bool respond_multipart(struct spate_http_conn *c, const struct spate_http
 	begin(&h, c, 206);
 	put_meta_without_type(&h, m, &type);
 	for (unsigned i = 0; i <= set->n; i++) {
-		part_head(&parts[i], boundary, type, i < set->n ? &set->part[i] : NULL, size, i == 0);
+		part_head(&parts[i], boundary, type, i < set->n ? &set->part[i] : NULL, size,
+			  i == 0);
 		total += parts[i].len;
 	}
 	put_age(&h, m, w->wall_s);
@@ -305,7 +312,8 @@ static bool respond_one(struct spate_http_conn *c, const struct spate_http_reque
 			status = 412;
 		else if (cond == SPATE_CONDITION_PASS && r->method == SPATE_HTTP_GET)
 			range = spate_http_range(r->range, size, &set);
-		/* Of an unknown size nothing can be promised: the whole, as it comes (14.2 allows that). */
+		/* Of an unknown size nothing can be promised: the whole, as it comes (14.2 allows
+		 * that). */
 		if (size == SPATE_SIZE_UNKNOWN)
 			range = SPATE_RANGE_WHOLE;
 		if (range == SPATE_RANGE_UNSATISFIABLE)
@@ -320,7 +328,8 @@ static bool respond_one(struct spate_http_conn *c, const struct spate_http_reque
 	if (range == SPATE_RANGE_PARTS && set.n > 1)
 		return respond_multipart(c, r, o, m, size, &set, cache, keep_alive, x);
 
-	bool pump = !bodyless(status) && status != 416 && status != 412 && size == SPATE_SIZE_UNKNOWN;
+	bool pump =
+		!bodyless(status) && status != 416 && status != 412 && size == SPATE_SIZE_UNKNOWN;
 
 	if (pump && r->minor == 0)
 		keep_alive = false; /* the end of the body is the end of the connection */
@@ -405,8 +414,8 @@ static void put_date(struct head *h, struct spate_http_conn *c)
 	PUT(h, "\r\n");
 }
 
-bool spate_http_respond_status(struct spate_http_conn *c, unsigned status, bool head_only, bool http_1_0,
-			       bool keep_alive, struct spate_http_exchange *x)
+bool spate_http_respond_status(struct spate_http_conn *c, unsigned status, bool head_only,
+			       bool http_1_0, bool keep_alive, struct spate_http_exchange *x)
 {
 	struct spate_slice reason = spate_http_reason(status);
 	struct head h;
@@ -435,7 +444,8 @@ bool spate_http_respond_status(struct spate_http_conn *c, unsigned status, bool 
 	return h.ok;
 }
 
-bool spate_http_respond_options(struct spate_http_conn *c, bool keep_alive, struct spate_http_exchange *x)
+bool spate_http_respond_options(struct spate_http_conn *c, bool keep_alive,
+				struct spate_http_exchange *x)
 {
 	struct head h;
 

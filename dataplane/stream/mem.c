@@ -11,22 +11,23 @@ static void op_kick(struct spate_stream *s)
 
 static void op_resume(struct spate_stream *s)
 {
-	((struct spate_mem *)s)->paused = false; /* delivered with the next call from the test */
+	((struct spate_stream_mem *)s)->paused =
+		false; /* delivered with the next call from the test */
 }
 
 static void op_finish(struct spate_stream *s)
 {
-	((struct spate_mem *)s)->finish = true;
+	((struct spate_stream_mem *)s)->finish = true;
 }
 
 static void op_abort(struct spate_stream *s)
 {
-	((struct spate_mem *)s)->aborted = true;
+	((struct spate_stream_mem *)s)->aborted = true;
 }
 
 static void op_timer(struct spate_stream *s, uint32_t ms)
 {
-	((struct spate_mem *)s)->timer_ms = ms;
+	((struct spate_stream_mem *)s)->timer_ms = ms;
 }
 
 static const struct spate_stream_ops mem_ops = {
@@ -38,7 +39,7 @@ static const struct spate_stream_ops mem_ops = {
 	.timer = op_timer,
 };
 
-static void end(struct spate_mem *m, enum spate_close_why why)
+static void end(struct spate_stream_mem *m, enum spate_close_why why)
 {
 	if (m->closed)
 		return;
@@ -49,7 +50,7 @@ static void end(struct spate_mem *m, enum spate_close_why why)
 	spate_sendq_clear(&m->s.worker->sendq, &m->s.out);
 }
 
-static void settle(struct spate_mem *m)
+static void settle(struct spate_stream_mem *m)
 {
 	if (m->aborted)
 		end(m, SPATE_CLOSE_ABORTED);
@@ -57,7 +58,7 @@ static void settle(struct spate_mem *m)
 		end(m, SPATE_CLOSE_DONE);
 }
 
-static void deliver(struct spate_mem *m)
+static void deliver(struct spate_stream_mem *m)
 {
 	while (!m->closed && !m->aborted && !m->paused && m->in_len > 0) {
 		size_t n = m->s.app->recv(&m->s, m->in, m->in_len);
@@ -73,10 +74,10 @@ static void deliver(struct spate_mem *m)
 	settle(m);
 }
 
-struct spate_mem *spate_mem_connect(struct spate_worker *w)
+struct spate_stream_mem *spate_stream_mem_connect(struct spate_worker *w)
 {
-	const struct spate_mem_setup *setup = w->backend;
-	struct spate_mem *m = calloc(1, sizeof(*m));
+	const struct spate_stream_mem_setup *setup = w->backend;
+	struct spate_stream_mem *m = calloc(1, sizeof(*m));
 
 	if (m == NULL)
 		abort();
@@ -89,7 +90,7 @@ struct spate_mem *spate_mem_connect(struct spate_worker *w)
 	return NULL;
 }
 
-void spate_mem_send(struct spate_mem *m, const void *p, size_t n)
+void spate_stream_mem_send(struct spate_stream_mem *m, const void *p, size_t n)
 {
 	m->in = realloc(m->in, m->in_len + n + 1);
 	if (m->in == NULL)
@@ -104,7 +105,7 @@ static void undry(struct spate_watch *w)
 	(void)w; /* the test takes again */
 }
 
-void spate_mem_take(struct spate_mem *m, size_t limit)
+void spate_stream_mem_take(struct spate_stream_mem *m, size_t limit)
 {
 	struct spate_sendq *q = &m->s.out;
 
@@ -116,8 +117,8 @@ void spate_mem_take(struct spate_mem *m, size_t limit)
 		uint64_t off;
 		unsigned n;
 		bool was_full = spate_sendq_full(q);
-		uint64_t got = spate_sendq_iov(&m->s.worker->sendq, q, q->base, limit, iov, 8, &n, &stop,
-					       &dry, &off);
+		uint64_t got = spate_sendq_iov(&m->s.worker->sendq, q, q->base, limit, iov, 8, &n,
+					       &stop, &dry, &off);
 
 		if (stop == SPATE_SENDQ_FAILED && got == 0) {
 			end(m, SPATE_CLOSE_SHORT);
@@ -149,20 +150,20 @@ void spate_mem_take(struct spate_mem *m, size_t limit)
 	settle(m);
 }
 
-void spate_mem_eof(struct spate_mem *m)
+void spate_stream_mem_eof(struct spate_stream_mem *m)
 {
 	m->eof = true;
 	deliver(m);
 }
 
-void spate_mem_timeout(struct spate_mem *m)
+void spate_stream_mem_timeout(struct spate_stream_mem *m)
 {
 	m->timer_ms = 0;
 	m->s.app->timeout(&m->s);
 	settle(m);
 }
 
-void spate_mem_close(struct spate_mem *m)
+void spate_stream_mem_close(struct spate_stream_mem *m)
 {
 	end(m, SPATE_CLOSE_RESET);
 	free(m->in);
@@ -195,7 +196,7 @@ static void mem_close(struct spate_worker *w)
 	w->backend = NULL;
 }
 
-const struct spate_backend_ops spate_mem_backend = {
+const struct spate_backend_ops spate_stream_mem_backend = {
 	.name = "memory",
 	.open = mem_open,
 	.turn = mem_turn,

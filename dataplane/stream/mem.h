@@ -1,12 +1,13 @@
 /*
  * mem.h: the stream seam in memory, for tests: a client that is driven by hand.
  *
- *   worker created with spate_mem_backend and a struct spate_mem_setup
- *   m = spate_mem_connect(w)               calls the listener's accept; NULL when it refuses
- *   spate_mem_send(m, bytes, n)            what the viewer sends; delivered at once, as far as the app takes it
- *   spate_mem_take(m, limit)               lets the edge send up to limit bytes; appends them to m->out
- *   spate_mem_eof(m), spate_mem_timeout(m) the viewer half-closes; the stream's timer runs out
- *   spate_mem_close(m)                     frees it (resets it first when it is still open)
+ *   worker created with spate_stream_mem_backend and a struct spate_stream_mem_setup
+ *   m = spate_stream_mem_connect(w)               calls the listener's accept; NULL when it refuses
+ *   spate_stream_mem_send(m, bytes, n)            what the viewer sends; delivered at once, as far
+ * as the app takes it spate_stream_mem_take(m, limit)               lets the edge send up to limit
+ * bytes; appends them to m->out spate_stream_mem_eof(m), spate_stream_mem_timeout(m) the viewer
+ * half-closes; the stream's timer runs out spate_stream_mem_close(m)                     frees it
+ * (resets it first when it is still open)
  *
  * Owned by the test; everything runs on the caller's thread.
  */
@@ -15,13 +16,13 @@
 
 #include "dataplane/worker.h"
 
-struct spate_mem_setup {
+struct spate_stream_mem_setup {
 	struct spate_listener listener;
 };
 
-struct spate_mem {
+struct spate_stream_mem {
 	struct spate_stream s;
-	uint8_t *in;  /* sent by the viewer, not yet consumed */
+	uint8_t *in; /* sent by the viewer, not yet consumed */
 	size_t in_len;
 	uint8_t *out; /* received by the viewer */
 	size_t out_len;
@@ -31,13 +32,13 @@ struct spate_mem {
 	struct spate_watch watch;
 };
 
-extern const struct spate_backend_ops spate_mem_backend;
+extern const struct spate_backend_ops spate_stream_mem_backend;
 
-struct spate_mem *spate_mem_connect(struct spate_worker *w);
-void spate_mem_send(struct spate_mem *m, const void *p, size_t n);
-void spate_mem_take(struct spate_mem *m, size_t limit);
-void spate_mem_eof(struct spate_mem *m);
-void spate_mem_timeout(struct spate_mem *m);
-void spate_mem_close(struct spate_mem *m);
+struct spate_stream_mem *spate_stream_mem_connect(struct spate_worker *w);
+void spate_stream_mem_send(struct spate_stream_mem *m, const void *p, size_t n);
+void spate_stream_mem_take(struct spate_stream_mem *m, size_t limit);
+void spate_stream_mem_eof(struct spate_stream_mem *m);
+void spate_stream_mem_timeout(struct spate_stream_mem *m);
+void spate_stream_mem_close(struct spate_stream_mem *m);
 
 #endif

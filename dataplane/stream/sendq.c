@@ -5,8 +5,8 @@
  *    | bytes "HTTP/1.1 200 ..." | object 7 [0, 65536) | bytes ... |
  *    head                                                   tail
  *
- * A node knows its own stream offset, so a reader that starts in the middle (TCP sending new data while old
- * data is unacknowledged) walks from the node it used last time, not from the head.
+ * A node knows its own stream offset, so a reader that starts in the middle (TCP sending new data
+ * while old data is unacknowledged) walks from the node it used last time, not from the head.
  */
 #include "dataplane/stream/sendq.h"
 
@@ -112,16 +112,17 @@ int spate_sendq_object(struct spate_sendq_env *e, struct spate_sendq *q, struct 
 /* The node that holds stream offset `from`, starting at the cursor when that is not past it. */
 static struct spate_sendq_node *find(struct spate_sendq *q, uint64_t from)
 {
-	struct spate_sendq_node *n = q->cursor != NULL && q->cursor->at <= from ? q->cursor : q->head;
+	struct spate_sendq_node *n =
+		q->cursor != NULL && q->cursor->at <= from ? q->cursor : q->head;
 
 	while (n != NULL && from >= n->at + n->len)
 		n = n->next;
 	return n;
 }
 
-uint64_t spate_sendq_iov(struct spate_sendq_env *e, struct spate_sendq *q, uint64_t from, uint64_t len,
-			 struct iovec *iov, unsigned max, unsigned *n, enum spate_sendq_stop *stop,
-			 struct spate_object **dry, uint64_t *dry_off)
+uint64_t spate_sendq_iov(struct spate_sendq_env *e, struct spate_sendq *q, uint64_t from,
+			 uint64_t len, struct iovec *iov, unsigned max, unsigned *n,
+			 enum spate_sendq_stop *stop, struct spate_object **dry, uint64_t *dry_off)
 {
 	struct spate_sendq_node *at = find(q, from);
 	uint64_t done = 0;

@@ -8,10 +8,10 @@
  *   at most one sendmsg for each conn        -> iovecs of its send queue: heads and cache blocks
  *   a read of the wake-up eventfd            -> control put something into our ring
  *
- * A turn: submit what the last turn queued and wait; hand out completions; resume paused conns; queue a send
- * for each conn that was kicked; bury the dead. The sends go in with the next turn's submit, so a burst of
- * requests costs one system call. Their iovecs live in a scratch area of the worker: the kernel copies them at
- * submit (IORING_FEAT_SUBMIT_STABLE, since 5.5).
+ * A turn: submit what the last turn queued and wait; hand out completions; resume paused conns;
+ * queue a send for each conn that was kicked; bury the dead. The sends go in with the next turn's
+ * submit, so a burst of requests costs one system call. Their iovecs live in a scratch area of the
+ * worker: the kernel copies them at submit (IORING_FEAT_SUBMIT_STABLE, since 5.5).
  */
 #include "dataplane/stream/sock_impl.h"
 
@@ -24,10 +24,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CONNS_MAX     (1u << 20)
-#define HELD_MAX      (1u << 14) /* received buffers that paused conns may hold, all together */
-#define ACCEPT_PAUSE_MS 100      /* after accept ran out of descriptors */
-#define CQE_BATCH     256u
+#define CONNS_MAX       (1u << 20)
+#define HELD_MAX        (1u << 14) /* received buffers that paused conns may hold, all together */
+#define ACCEPT_PAUSE_MS 100        /* after accept ran out of descriptors */
+#define CQE_BATCH       256u
 
 void spate_sock_submit(struct spate_sock *k)
 {
@@ -79,7 +79,8 @@ static int open_listener(struct spate_sock_listener *l)
 	l->fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (l->fd < 0)
 		return -errno;
-	/* Accepted sockets inherit TCP_NODELAY: a response leaves at once, heads and bodies go as one. */
+	/* Accepted sockets inherit TCP_NODELAY: a response leaves at once, heads and bodies go as
+	 * one. */
 	if (setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
 	    setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) < 0 ||
 	    setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
@@ -96,9 +97,10 @@ static int open_listener(struct spate_sock_listener *l)
 
 static int open_ring(struct spate_sock *k)
 {
-	/* DEFER_TASKRUN (6.1) runs completions only when we wait, on our core; older kernels go without. */
-	static const unsigned flags[] = {
-		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN, IORING_SETUP_COOP_TASKRUN, 0};
+	/* DEFER_TASKRUN (6.1) runs completions only when we wait, on our core; older kernels go
+	 * without. */
+	static const unsigned flags[] = {IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+					 IORING_SETUP_COOP_TASKRUN, 0};
 	int err = -EINVAL;
 
 	for (unsigned i = 0; i < 3 && err == -EINVAL; i++) {
@@ -116,7 +118,8 @@ static int open_buffers(struct spate_sock *k)
 {
 	size_t ring_bytes = SPATE_SOCK_BUFS * sizeof(struct io_uring_buf);
 	size_t bytes = ring_bytes + (size_t)SPATE_SOCK_BUFS * SPATE_SOCK_BUF_BYTES;
-	uint8_t *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *mem =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct io_uring_buf_reg reg = {.ring_entries = SPATE_SOCK_BUFS};
 	int err;
 
@@ -161,7 +164,8 @@ static int backend_open(struct spate_worker *w, const void *setup, const char **
 {
 	const struct spate_sock_setup *s = setup;
 	struct spate_sock *k = calloc(1, sizeof(*k));
-	static char text[160]; /* outlives a worker that could not be made; create is not concurrent */
+	static char
+		text[160]; /* outlives a worker that could not be made; create is not concurrent */
 	int err = -ENOMEM;
 
 	*why = "out of memory";
@@ -182,7 +186,8 @@ static int backend_open(struct spate_worker *w, const void *setup, const char **
 	}
 	err = open_buffers(k);
 	if (err < 0) {
-		snprintf(text, sizeof(text), "io_uring buffer ring: %s (Linux 5.19 or later is needed)",
+		snprintf(text, sizeof(text),
+			 "io_uring buffer ring: %s (Linux 5.19 or later is needed)",
 			 strerror(-err));
 		*why = text;
 		goto fail_ring;
@@ -192,8 +197,8 @@ static int backend_open(struct spate_worker *w, const void *setup, const char **
 		k->nlisteners = i + 1;
 		err = open_listener(&k->listeners[i]);
 		if (err < 0) {
-			snprintf(text, sizeof(text), "listen on port %u: %s", s->listeners[i].addr.port,
-				 strerror(-err));
+			snprintf(text, sizeof(text), "listen on port %u: %s",
+				 s->listeners[i].addr.port, strerror(-err));
 			*why = text;
 			goto fail_listeners;
 		}
@@ -243,7 +248,8 @@ static void enable(struct spate_sock *k)
 	arm_wake(k);
 }
 
-static void accepted(struct spate_sock *k, struct spate_sock_listener *l, const struct io_uring_cqe *cqe)
+static void accepted(struct spate_sock *k, struct spate_sock_listener *l,
+		     const struct io_uring_cqe *cqe)
 {
 	if (cqe->res >= 0)
 		spate_sock_conn_open(k, l, cqe->res);
@@ -252,7 +258,8 @@ static void accepted(struct spate_sock *k, struct spate_sock_listener *l, const 
 	l->armed = false;
 	if (k->draining || l->fd < 0)
 		return;
-	if (cqe->res == -EMFILE || cqe->res == -ENFILE || cqe->res == -ENOMEM || cqe->res == -ENOBUFS) {
+	if (cqe->res == -EMFILE || cqe->res == -ENFILE || cqe->res == -ENOMEM ||
+	    cqe->res == -ENOBUFS) {
 		SPATE_COUNT(k->w->stats, conn_refused);
 		k->retry_at = k->tick + 1 + ACCEPT_PAUSE_MS * 1000 / SPATE_SOCK_TICK_US;
 	} else {
@@ -359,7 +366,8 @@ static void drain(struct spate_worker *w)
 		/* The accept holds the file; closing alone would go on accepting. */
 		struct io_uring_sqe *sqe = spate_sock_sqe(k);
 
-		io_uring_prep_cancel64(sqe, (uint64_t)(uintptr_t)&k->listeners[i] | SPATE_SOCK_OP_ACCEPT, 0);
+		io_uring_prep_cancel64(
+			sqe, (uint64_t)(uintptr_t)&k->listeners[i] | SPATE_SOCK_OP_ACCEPT, 0);
 		spate_sock_tag(sqe, SPATE_SOCK_OP_IGNORE, k);
 	}
 	spate_sock_submit(k);
@@ -379,7 +387,8 @@ static void backend_close(struct spate_worker *w)
 		drain(w);
 		for (struct spate_sock_conn *c = k->all; c != NULL; c = c->all_next)
 			spate_sock_conn_kill(c, SPATE_CLOSE_STOP, true);
-		/* Cancels come back within microseconds; a second is for a kernel that is very busy. */
+		/* Cancels come back within microseconds; a second is for a kernel that is very
+		 * busy. */
 		for (int i = 0; k->all != NULL && i < 1000; i++) {
 			flush(w);
 			turn(w, 1000);

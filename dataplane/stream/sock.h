@@ -1,8 +1,10 @@
 /*
- * sock.h: the socket backend. Streams over kernel sockets and io_uring, one ring and one listener a worker.
+ * sock.h: the socket backend. Streams over kernel sockets and io_uring, one ring and one listener a
+ * worker.
  *
- * Give spate_sock_backend and a struct spate_sock_setup to spate_worker_create. Listeners are opened there (so
- * that a port in use is an error at start); the ring is enabled by the worker's own thread.
+ * Give spate_sock_backend and a struct spate_sock_setup to spate_worker_create. Listeners are
+ * opened there (so that a port in use is an error at start); the ring is enabled by the worker's
+ * own thread.
  */
 #ifndef SPATE_SOCK_H
 #define SPATE_SOCK_H

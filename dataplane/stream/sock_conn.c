@@ -1,9 +1,9 @@
 /*
  * sock_conn.c: one connection of the socket backend.
  *
- * The app's own calls (kick, resume, finish, abort) only mark the conn and put it on a list; the turn works the
- * lists off after the completions. So no callback ever runs inside an app's call, and a burst of requests on
- * many conns becomes one batch of sends.
+ * The app's own calls (kick, resume, finish, abort) only mark the conn and put it on a list; the
+ * turn works the lists off after the completions. So no callback ever runs inside an app's call,
+ * and a burst of requests on many conns becomes one batch of sends.
  *
  * A conn ends in steps, because the kernel may still hold operations on it:
  *
@@ -339,7 +339,8 @@ void spate_sock_conn_received(struct spate_sock_conn *c, const struct io_uring_c
 	} else if (res < 0 && res != -ENOBUFS && res != -EINTR && res != -ECANCELED) {
 		spate_sock_conn_kill(c, SPATE_CLOSE_RESET, false);
 	}
-	/* A paused conn is read no further: its peer's window closes once the socket buffer is full. */
+	/* A paused conn is read no further: its peer's window closes once the socket buffer is
+	 * full. */
 	if (c->paused && c->receiving && !c->recv_cancel) {
 		struct io_uring_sqe *sqe = spate_sock_sqe(k);
 
@@ -439,7 +440,8 @@ static void send_more(struct spate_sock *k, struct spate_sock_conn *c)
 	struct io_uring_sqe *sqe = spate_sock_sqe(k);
 	struct msghdr *m = &k->msgs[k->msgs_used++];
 
-	/* spate_sock_sqe may have submitted and so reset the scratch; the iovecs are still as written. */
+	/* spate_sock_sqe may have submitted and so reset the scratch; the iovecs are still as
+	 * written. */
 	*m = (struct msghdr){.msg_iov = iov, .msg_iovlen = n};
 	k->iovs_used = (unsigned)(iov - k->iovs) + n;
 	if (n == 1)
@@ -478,7 +480,8 @@ void spate_sock_conn_sent(struct spate_sock_conn *c, int res)
 
 void spate_sock_conn_run_dirty(struct spate_sock *k)
 {
-	/* send_more may mark a conn again (bytes came while it asked to be woken): that is the next round. */
+	/* send_more may mark a conn again (bytes came while it asked to be woken): that is the next
+	 * round. */
 	for (int round = 0; k->dirty != NULL && round < 2; round++) {
 		struct spate_sock_conn *c = k->dirty;
 

@@ -1,6 +1,6 @@
 /*
- * sock_impl.h: what the files of the socket backend share. sock.c: the ring, the turn, the listeners;
- * sock_conn.c: one connection; sock_timer.c: its timer.
+ * sock_impl.h: what the files of the socket backend share. sock.c: the ring, the turn, the
+ * listeners; sock_conn.c: one connection; sock_timer.c: its timer.
  */
 #ifndef SPATE_SOCK_IMPL_H
 #define SPATE_SOCK_IMPL_H
@@ -10,15 +10,15 @@
 
 #include "dataplane/stream/sock.h"
 
-#define SPATE_SOCK_SQ          1024u
-#define SPATE_SOCK_CQ          8192u
-#define SPATE_SOCK_BUFS        1024u /* provided receive buffers; a power of two */
-#define SPATE_SOCK_BUF_BYTES   4096u
-#define SPATE_SOCK_SEND_BYTES  (1u << 20) /* at most, in one sendmsg */
-#define SPATE_SOCK_SEND_IOVS   96u        /* likewise */
-#define SPATE_SOCK_IOVS        8192u      /* of all sendmsg between two submits */
-#define SPATE_SOCK_TICK_US     50000u
-#define SPATE_SOCK_WHEEL       1024u
+#define SPATE_SOCK_SQ         1024u
+#define SPATE_SOCK_CQ         8192u
+#define SPATE_SOCK_BUFS       1024u /* provided receive buffers; a power of two */
+#define SPATE_SOCK_BUF_BYTES  4096u
+#define SPATE_SOCK_SEND_BYTES (1u << 20) /* at most, in one sendmsg */
+#define SPATE_SOCK_SEND_IOVS  96u        /* likewise */
+#define SPATE_SOCK_IOVS       8192u      /* of all sendmsg between two submits */
+#define SPATE_SOCK_TICK_US    50000u
+#define SPATE_SOCK_WHEEL      1024u
 
 /* What a completion belongs to: the low bits of user_data, beside a 64-byte aligned pointer. */
 enum spate_sock_op {
@@ -31,7 +31,8 @@ enum spate_sock_op {
 };
 #define SPATE_SOCK_OP_MASK 7u
 
-/* Received bytes that the app did not take: copied, so that a paused conn keeps no shared buffer. */
+/* Received bytes that the app did not take: copied, so that a paused conn keeps no shared buffer.
+ */
 struct spate_sock_held {
 	struct spate_sock_held *next;
 	uint32_t off, len;
@@ -41,11 +42,11 @@ struct spate_sock_held {
 struct spate_sock_conn {
 	struct spate_stream s; /* first: a stream pointer is a conn pointer */
 	int fd;
-	uint16_t ops;     /* operations the kernel holds */
-	bool receiving;   /* multishot receive is armed */
-	bool recv_cancel; /* and told to end, because of a pause */
-	bool sending;     /* a sendmsg is out */
-	bool paused;      /* the app took less than it was given */
+	uint16_t ops;                      /* operations the kernel holds */
+	bool receiving;                    /* multishot receive is armed */
+	bool recv_cancel;                  /* and told to end, because of a pause */
+	bool sending;                      /* a sendmsg is out */
+	bool paused;                       /* the app took less than it was given */
 	bool on_resume, on_dirty, on_dead; /* in that list of the backend */
 	bool eof, eof_told;
 	bool finish, shut; /* FIN is wanted, was sent */
@@ -99,7 +100,8 @@ static inline struct spate_sock *spate_sock_of(struct spate_sock_conn *c)
 struct io_uring_sqe *spate_sock_sqe(struct spate_sock *k);
 void spate_sock_submit(struct spate_sock *k);
 
-static inline void spate_sock_tag(struct io_uring_sqe *sqe, enum spate_sock_op op, const void *owner)
+static inline void spate_sock_tag(struct io_uring_sqe *sqe, enum spate_sock_op op,
+				  const void *owner)
 {
 	io_uring_sqe_set_data64(sqe, (uint64_t)(uintptr_t)owner | op);
 }

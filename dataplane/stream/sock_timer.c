@@ -1,8 +1,8 @@
 /*
  * sock_timer.c: one coarse timer a connection, in a hashed wheel (Varghese and Lauck, 1987).
  *
- * Every request moves its connection's deadline, nearly always outwards, so setting only writes the deadline;
- * a conn stays filed under its old slot and is filed anew when that slot comes round.
+ * Every request moves its connection's deadline, nearly always outwards, so setting only writes the
+ * deadline; a conn stays filed under its old slot and is filed anew when that slot comes round.
  */
 #include "dataplane/stream/sock_impl.h"
 
@@ -52,7 +52,8 @@ static void run_slot(struct spate_sock *k, uint64_t tick)
 {
 	struct spate_sock_conn *c = k->wheel[tick % SPATE_SOCK_WHEEL];
 
-	/* A timeout may drop or file others, but only spate_sock_conn_run_dead frees them, later. */
+	/* A timeout may drop or file others, but only spate_sock_conn_run_dead frees them, later.
+	 */
 	for (struct spate_sock_conn *next; c != NULL; c = next) {
 		next = c->timer_next;
 		spate_sock_timer_drop(c);
@@ -73,7 +74,8 @@ void spate_sock_timer_run(struct spate_sock *k)
 {
 	uint64_t now = k->w->now_us / SPATE_SOCK_TICK_US;
 
-	/* After a long sleep no more than one round is to be walked: every filed conn is within it. */
+	/* After a long sleep no more than one round is to be walked: every filed conn is within it.
+	 */
 	if (now > k->tick + SPATE_SOCK_WHEEL)
 		k->tick = now - SPATE_SOCK_WHEEL;
 	while (k->tick < now) {

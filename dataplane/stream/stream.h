@@ -1,6 +1,7 @@
 /*
- * stream.h: ordered bytes with back-pressure. The seam above TCP: http/ and bt/ know this and nothing below.
- * Three backends: our TCP (tcp.c), kernel sockets over io_uring (sock.c), memory (mem.c, for tests).
+ * stream.h: ordered bytes with back-pressure. The seam above TCP: http/ and bt/ know this and
+ * nothing below. Three backends: our TCP (tcp.c), kernel sockets over io_uring (sock.c), memory
+ * (mem.c, for tests).
  *
  * A stream belongs to one worker and is only touched by that worker's thread. Life of a stream:
  *
@@ -12,15 +13,17 @@
  *            app->drained(s) when every queued byte was taken over (sockets) or acknowledged (TCP)
  *   app:     spate_stream_finish(s): send what is queued, then FIN; reading may go on
  *            spate_stream_abort(s): RST now
- *   backend: app->closed(s, why), exactly once for each accepted stream, last call; s->out.base still
- *            tells how far it got; then the queue and all its pins are released. Never from inside an app's
- *            own call to the stream.
+ *   backend: app->closed(s, why), exactly once for each accepted stream, last call; s->out.base
+ * still tells how far it got; then the queue and all its pins are released. Never from inside an
+ * app's own call to the stream.
  *
- * recv returns how many bytes it consumed. Fewer than given pauses reading (back-pressure down to the TCP
- * window); the backend keeps the rest and gives it again, from that byte on, after spate_stream_resume(s).
+ * recv returns how many bytes it consumed. Fewer than given pauses reading (back-pressure down to
+ * the TCP window); the backend keeps the rest and gives it again, from that byte on, after
+ * spate_stream_resume(s).
  *
- * Extents that reach past what is filled make the stream run dry; the backend watches the object (watch.h)
- * and goes on when more arrives. If the fill failed the backend aborts the stream (closed, SPATE_CLOSE_SHORT).
+ * Extents that reach past what is filled make the stream run dry; the backend watches the object
+ * (watch.h) and goes on when more arrives. If the fill failed the backend aborts the stream
+ * (closed, SPATE_CLOSE_SHORT).
  */
 #ifndef SPATE_STREAM_H
 #define SPATE_STREAM_H
@@ -36,8 +39,8 @@ struct spate_worker;
 struct spate_stream;
 
 struct spate_addr {
-	uint8_t ip[16];  /* IPv4 as ::ffff:a.b.c.d */
-	uint16_t port;   /* host order */
+	uint8_t ip[16]; /* IPv4 as ::ffff:a.b.c.d */
+	uint16_t port;  /* host order */
 };
 
 enum spate_close_why {
@@ -63,7 +66,8 @@ struct spate_stream_app {
 /* What sits below: one static table a backend. */
 struct spate_stream_ops {
 	const char *name;
-	void (*kick)(struct spate_stream *s);   /* something was queued: send at the end of this burst */
+	void (*kick)(
+		struct spate_stream *s); /* something was queued: send at the end of this burst */
 	void (*resume)(struct spate_stream *s);
 	void (*finish)(struct spate_stream *s);
 	void (*abort)(struct spate_stream *s);

@@ -48,8 +48,8 @@ void spate_watch_run(struct spate_watch_table *t, struct spate_object *o)
 	struct spate_watch *due = NULL;
 
 	/*
-	 * Move this object's watches to a list of our own first: a callback may add its watch again (still dry)
-	 * or delete another that is due, and both must work on whole lists.
+	 * Move this object's watches to a list of our own first: a callback may add its watch again
+	 * (still dry) or delete another that is due, and both must work on whole lists.
 	 */
 	for (struct spate_watch *w = *bucket, *next; w != NULL; w = next) {
 		next = w->next;

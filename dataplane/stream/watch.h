@@ -1,10 +1,12 @@
 /*
- * watch.h: who on this worker waits for an object to grow. A stream whose send queue ran dry, or a protocol
- * that sends piece by piece, puts a watch on the object; control's PROGRESS message runs it.
+ * watch.h: who on this worker waits for an object to grow. A stream whose send queue ran dry, or a
+ * protocol that sends piece by piece, puts a watch on the object; control's PROGRESS message runs
+ * it.
  *
- * Order: spate_watch_add() asks control (spate_object_wait) and links the watch, or returns false because
- * bytes are there already. spate_watch_run() unlinks each watch of the object and calls it, once each.
- * The caller pins the object for as long as a watch is on it. Embedded in its owner; no allocation.
+ * Order: spate_watch_add() asks control (spate_object_wait) and links the watch, or returns false
+ * because bytes are there already. spate_watch_run() unlinks each watch of the object and calls it,
+ * once each. The caller pins the object for as long as a watch is on it. Embedded in its owner; no
+ * allocation.
  */
 #ifndef SPATE_WATCH_H
 #define SPATE_WATCH_H

@@ -1,6 +1,6 @@
 /*
- * test_conn.c: the HTTP connection over a stream in memory, a real cache, and a control plane played by the
- * test: it pops FETCH messages, fills objects, and pushes replies.
+ * test_conn.c: the HTTP connection over a stream in memory, a real cache, and a control plane
+ * played by the test: it pops FETCH messages, fills objects, and pushes replies.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,7 +25,7 @@ static struct {
 	struct spate_ring to_control, from_control;
 	struct spate_stats stats;
 	struct spate_worker_config config;
-	struct spate_mem_setup setup;
+	struct spate_stream_mem_setup setup;
 	struct spate_worker *w;
 	uint8_t body[BODY_BYTES];
 	int fd;
@@ -33,7 +33,7 @@ static struct {
 
 static int set_up(void **state)
 {
-	struct spate_worker_setup s = {.id = 0, .cpu = -1, .backend = &spate_mem_backend};
+	struct spate_worker_setup s = {.id = 0, .cpu = -1, .backend = &spate_stream_mem_backend};
 	const char *why;
 
 	(void)state;
@@ -44,8 +44,10 @@ static int set_up(void **state)
 	assert_int_equal(spate_cache_create(&t.cache, 16 << 20, 16384, 1), 0);
 	assert_int_equal(spate_ring_init(&t.to_control, SPATE_HTTP_RING_MIN, t.fd), 0);
 	assert_int_equal(spate_ring_init(&t.from_control, SPATE_HTTP_RING_MIN, t.fd), 0);
-	t.config = (struct spate_worker_config){.header_timeout_ms = 1000, .idle_timeout_ms = 5000,
-						.send_timeout_ms = 3000, .max_connections = 100};
+	t.config = (struct spate_worker_config){.header_timeout_ms = 1000,
+						.idle_timeout_ms = 5000,
+						.send_timeout_ms = 3000,
+						.max_connections = 100};
 	t.setup.listener.accept = spate_http_accept;
 	s.cache = t.cache;
 	s.config = &t.config;
@@ -127,7 +129,8 @@ static struct spate_object *publish(const char *url, uint64_t size, unsigned sta
 	struct spate_object *o = spate_cache_insert(t.cache, &key);
 
 	assert_non_null(o);
-	assert_int_equal(spate_cache_publish(t.cache, o, make_meta(status), size, t.w->wall_s + 60), 0);
+	assert_int_equal(spate_cache_publish(t.cache, o, make_meta(status), size, t.w->wall_s + 60),
+			 0);
 	return o;
 }
 
@@ -161,19 +164,19 @@ static void reply(struct spate_miss *miss, struct spate_object *o, enum spate_fe
 
 /* --- the part of the viewer --- */
 
-static struct spate_mem *ask(const char *request)
+static struct spate_stream_mem *ask(const char *request)
 {
-	struct spate_mem *m = spate_mem_connect(t.w);
+	struct spate_stream_mem *m = spate_stream_mem_connect(t.w);
 
 	assert_non_null(m);
-	spate_mem_send(m, request, strlen(request));
-	spate_mem_take(m, SIZE_MAX);
+	spate_stream_mem_send(m, request, strlen(request));
+	spate_stream_mem_take(m, SIZE_MAX);
 	return m;
 }
 
 #define GET(path, more) "GET " path " HTTP/1.1\r\nHost: e\r\n" more "\r\n"
 
-static const char *body_of(const struct spate_mem *m)
+static const char *body_of(const struct spate_stream_mem *m)
 {
 	const char *end = strstr((const char *)m->out, "\r\n\r\n");
 
@@ -181,14 +184,14 @@ static const char *body_of(const struct spate_mem *m)
 	return end + 4;
 }
 
-static size_t body_len(const struct spate_mem *m)
+static size_t body_len(const struct spate_stream_mem *m)
 {
 	return m->out_len - (size_t)(body_of(m) - (const char *)m->out);
 }
 
-static void assert_has(const struct spate_mem *m, const char *text)
+static void assert_has(const struct spate_stream_mem *m, const char *text)
 {
-	if (m->out == NULL || strstr((const char *)m->out, text) == NULL)
+	if (m->out == NULL || memmem(m->out, m->out_len, text, strlen(text)) == NULL)
 		fail_msg("no \"%s\" in: %.600s", text, m->out ? (const char *)m->out : "nothing");
 }
 
@@ -198,29 +201,30 @@ static void hit_is_answered_whole(void **state)
 {
 	(void)state;
 	store("/a.m4s");
-	struct spate_mem *m = ask(GET("/a.m4s", ""));
+	struct spate_stream_mem *m = ask(GET("/a.m4s", ""));
 
 	assert_has(m, "HTTP/1.1 200 OK\r\n");
 	assert_has(m, "Content-Length: 50000\r\n");
 	assert_has(m, "ETag: \"v1\"\r\n");
 	assert_has(m, "Age: 0\r\n");
-	assert_has(m, "Access-Control-Expose-Headers: Content-Range, Content-Length, Date, ETag\r\n");
+	assert_has(m,
+		   "Access-Control-Expose-Headers: Content-Range, Content-Length, Date, ETag\r\n");
 	assert_int_equal(body_len(m), BODY_BYTES);
 	assert_memory_equal(body_of(m), t.body, BODY_BYTES);
 	assert_null(next_fetch());
 	assert_int_equal(t.stats.http_hit, 1);
-	spate_mem_close(m);
+	spate_stream_mem_close(m);
 }
 
 static void head_has_no_body(void **state)
 {
 	(void)state;
 	store("/a");
-	struct spate_mem *m = ask("HEAD /a HTTP/1.1\r\nHost: e\r\n\r\n");
+	struct spate_stream_mem *m = ask("HEAD /a HTTP/1.1\r\nHost: e\r\n\r\n");
 
 	assert_has(m, "Content-Length: 50000\r\n");
 	assert_int_equal(body_len(m), 0);
-	spate_mem_close(m);
+	spate_stream_mem_close(m);
 }
 
 static void byte_at_a_time(void **state)
@@ -229,17 +233,17 @@ static void byte_at_a_time(void **state)
 
 	(void)state;
 	store("/a");
-	struct spate_mem *m = spate_mem_connect(t.w);
+	struct spate_stream_mem *m = spate_stream_mem_connect(t.w);
 
 	for (size_t i = 0; i < sizeof(request) - 1; i++) {
 		assert_int_equal(m->s.out.end, 0);
-		spate_mem_send(m, request + i, 1);
+		spate_stream_mem_send(m, request + i, 1);
 	}
-	spate_mem_take(m, SIZE_MAX);
+	spate_stream_mem_take(m, SIZE_MAX);
 	assert_has(m, "HTTP/1.1 206 Partial Content\r\n");
 	assert_has(m, "Content-Range: bytes 10-19/50000\r\n");
 	assert_memory_equal(body_of(m), t.body + 10, 10);
-	spate_mem_close(m);
+	spate_stream_mem_close(m);
 }
 
 static void pipelined_hundred_in_order(void **state)
@@ -250,11 +254,11 @@ static void pipelined_hundred_in_order(void **state)
 	store("/a");
 	for (int i = 0; i < 100; i++)
 		at += sprintf(at, "GET /a HTTP/1.1\r\nHost: e\r\nRange: bytes=%d-%d\r\n\r\n", i, i);
-	struct spate_mem *m = spate_mem_connect(t.w);
+	struct spate_stream_mem *m = spate_stream_mem_connect(t.w);
 
-	spate_mem_send(m, all, (size_t)(at - all));
+	spate_stream_mem_send(m, all, (size_t)(at - all));
 	assert_true(m->paused); /* the send queue is bounded; the rest waits in the stream */
-	spate_mem_take(m, SIZE_MAX);
+	spate_stream_mem_take(m, SIZE_MAX);
 	const char *p = (const char *)m->out;
 
 	for (int i = 0; i < 100; i++) {
@@ -268,14 +272,14 @@ static void pipelined_hundred_in_order(void **state)
 	}
 	assert_ptr_equal(p, m->out + m->out_len);
 	free(all);
-	spate_mem_close(m);
+	spate_stream_mem_close(m);
 }
 
 static void multipart_ranges(void **state)
 {
 	(void)state;
 	store("/a");
-	struct spate_mem *m = ask(GET("/a", "Range: bytes=0-9,20000-20009,-10\r\n"));
+	struct spate_stream_mem *m = ask(GET("/a", "Range: bytes=0-9,20000-20009,-10\r\n"));
 	char *end;
 	unsigned long want;
 
@@ -283,39 +287,38 @@ static void multipart_ranges(void **state)
 	assert_has(m, "Content-Type: video/mp4\r\nContent-Range: bytes 20000-20009/50000\r\n\r\n");
 	want = strtoul(strstr((char *)m->out, "Content-Length: ") + 16, &end, 10);
 	assert_int_equal(body_len(m), want);
-	const char *part = strstr(body_of(m), "bytes 20000-20009/50000\r\n\r\n");
+	const char *part = memmem(m->out, m->out_len, "bytes 20000-20009/50000\r\n\r\n", 27);
 
 	assert_memory_equal(part + 27, t.body + 20000, 10);
-	assert_null(strstr((char *)m->out, "bytes 0-9/50000\r\n\r\n\r\n"));
-	spate_mem_close(m);
+	spate_stream_mem_close(m);
 }
 
 static void not_modified_and_if_range(void **state)
 {
 	(void)state;
 	store("/a");
-	struct spate_mem *m = ask(GET("/a", "If-None-Match: W/\"v1\"\r\n"));
+	struct spate_stream_mem *m = ask(GET("/a", "If-None-Match: W/\"v1\"\r\n"));
 
 	assert_has(m, "HTTP/1.1 304 Not Modified\r\n");
 	assert_int_equal(body_len(m), 0);
-	spate_mem_close(m);
+	spate_stream_mem_close(m);
 	m = ask(GET("/a", "Range: bytes=0-0\r\nIf-Range: \"v0\"\r\n"));
 	assert_has(m, "HTTP/1.1 200 OK\r\n");
 	assert_int_equal(body_len(m), BODY_BYTES);
-	spate_mem_close(m);
+	spate_stream_mem_close(m);
 	m = ask(GET("/a", "Range: bytes=50000-\r\n"));
 	assert_has(m, "HTTP/1.1 416 Range Not Satisfiable\r\n");
 	assert_has(m, "Content-Range: bytes */50000\r\n");
-	spate_mem_close(m);
+	spate_stream_mem_close(m);
 	m = ask(GET("/a", "If-Match: \"v0\"\r\n"));
 	assert_has(m, "HTTP/1.1 412 Precondition Failed\r\n");
-	spate_mem_close(m);
+	spate_stream_mem_close(m);
 }
 
 static void miss_asks_control_and_streams(void **state)
 {
 	(void)state;
-	struct spate_mem *m = ask(GET("/x/%61?q=1", ""));
+	struct spate_stream_mem *m = ask(GET("/x/%61?q=1", ""));
 	struct spate_miss *miss = next_fetch();
 
 	assert_non_null(miss);
@@ -326,27 +329,27 @@ static void miss_asks_control_and_streams(void **state)
 
 	fill(o, 0, 1000);
 	reply(miss, o, SPATE_FETCH_OK);
-	spate_mem_take(m, SIZE_MAX);
+	spate_stream_mem_take(m, SIZE_MAX);
 	assert_int_equal(body_len(m), 1000); /* what is there, at once */
 	fill(o, 1000, 30000);
-	spate_mem_take(m, SIZE_MAX);
+	spate_stream_mem_take(m, SIZE_MAX);
 	assert_int_equal(body_len(m), 30000);
 
 	/* a second viewer joins without control */
-	struct spate_mem *second = ask(GET("/x/a?q=1", ""));
+	struct spate_stream_mem *second = ask(GET("/x/a?q=1", ""));
 
 	assert_null(next_fetch());
 	assert_int_equal(body_len(second), 30000);
 	fill(o, 30000, BODY_BYTES);
 	complete(o);
-	spate_mem_take(m, SIZE_MAX);
-	spate_mem_take(second, SIZE_MAX);
+	spate_stream_mem_take(m, SIZE_MAX);
+	spate_stream_mem_take(second, SIZE_MAX);
 	assert_memory_equal(body_of(m), t.body, BODY_BYTES);
 	assert_memory_equal(body_of(second), t.body, BODY_BYTES);
 	assert_int_equal(t.stats.http_coalesced, 1);
 	spate_cache_release(t.cache, o);
-	spate_mem_close(m);
-	spate_mem_close(second);
+	spate_stream_mem_close(m);
+	spate_stream_mem_close(second);
 }
 
 static void failed_fill_cuts_the_stream(void **state)
@@ -354,63 +357,63 @@ static void failed_fill_cuts_the_stream(void **state)
 	uint64_t waiting;
 
 	(void)state;
-	struct spate_mem *m = ask(GET("/f", ""));
+	struct spate_stream_mem *m = ask(GET("/f", ""));
 	struct spate_object *o = publish("/f", BODY_BYTES, 200);
 
 	fill(o, 0, 100);
 	reply(next_fetch(), o, SPATE_FETCH_OK);
-	spate_mem_take(m, SIZE_MAX);
+	spate_stream_mem_take(m, SIZE_MAX);
 	spate_cache_fail(t.cache, o, &waiting);
-	spate_mem_take(m, SIZE_MAX);
+	spate_stream_mem_take(m, SIZE_MAX);
 	assert_true(m->closed);
 	assert_int_equal(m->why, SPATE_CLOSE_SHORT);
 	assert_int_equal(body_len(m), 100);
 	spate_cache_release(t.cache, o);
-	spate_mem_close(m);
+	spate_stream_mem_close(m);
 }
 
 static void unknown_size_is_chunked(void **state)
 {
 	(void)state;
-	struct spate_mem *m = ask(GET("/u", ""));
+	struct spate_stream_mem *m = ask(GET("/u", ""));
 	struct spate_object *o = publish("/u", SPATE_SIZE_UNKNOWN, 200);
 
 	fill(o, 0, 5);
 	reply(next_fetch(), o, SPATE_FETCH_OK);
-	spate_mem_take(m, SIZE_MAX);
+	spate_stream_mem_take(m, SIZE_MAX);
 	assert_has(m, "Transfer-Encoding: chunked\r\n");
 	assert_int_equal(body_len(m), 5 + 5);
 	assert_memory_equal(body_of(m), "5\r\n", 3);
 	fill(o, 5, 25);
 	complete(o);
-	spate_mem_take(m, SIZE_MAX);
+	spate_stream_mem_take(m, SIZE_MAX);
 	assert_int_equal(body_len(m), 10 + 4 + 20 + 2 + 5);
 	assert_memory_equal(body_of(m) + 10, "14\r\n", 4);
 	assert_memory_equal(body_of(m) + 36, "0\r\n\r\n", 5);
 	spate_cache_release(t.cache, o);
 
 	/* complete by now: its length is known */
-	struct spate_mem *late = ask(GET("/u", ""));
+	struct spate_stream_mem *late = ask(GET("/u", ""));
 
 	assert_has(late, "Content-Length: 25\r\n");
-	spate_mem_close(m);
-	spate_mem_close(late);
+	spate_stream_mem_close(m);
+	spate_stream_mem_close(late);
 }
 
 static void unknown_size_to_http_1_0_ends_by_close(void **state)
 {
 	(void)state;
-	struct spate_mem *m = ask("GET /u HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+	struct spate_stream_mem *m = ask("GET /u HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
 	struct spate_object *o = publish("/u", SPATE_SIZE_UNKNOWN, 200);
 
 	fill(o, 0, 5);
 	reply(next_fetch(), o, SPATE_FETCH_OK);
 	complete(o);
-	spate_mem_take(m, SIZE_MAX);
+	spate_stream_mem_take(m, SIZE_MAX);
 	assert_int_equal(body_len(m), 5);
 	assert_true(m->fin);
 	spate_cache_release(t.cache, o);
-	spate_mem_close(m);
+	spate_stream_mem_close(m);
 }
 
 static void verdicts_become_statuses(void **state)
@@ -419,33 +422,36 @@ static void verdicts_become_statuses(void **state)
 		enum spate_fetch_verdict v;
 		const char *line;
 	} rows[] = {
-		{SPATE_FETCH_NOT_FOUND, "HTTP/1.1 404 "},   {SPATE_FETCH_FORBIDDEN, "HTTP/1.1 403 "},
-		{SPATE_FETCH_BAD_GATEWAY, "HTTP/1.1 502 "}, {SPATE_FETCH_TIMEOUT, "HTTP/1.1 504 "},
-		{SPATE_FETCH_NO_ROOM, "HTTP/1.1 503 "},     {SPATE_FETCH_TOO_LARGE, "HTTP/1.1 502 "},
+		{SPATE_FETCH_NOT_FOUND, "HTTP/1.1 404 "},
+		{SPATE_FETCH_FORBIDDEN, "HTTP/1.1 403 "},
+		{SPATE_FETCH_BAD_GATEWAY, "HTTP/1.1 502 "},
+		{SPATE_FETCH_TIMEOUT, "HTTP/1.1 504 "},
+		{SPATE_FETCH_NO_ROOM, "HTTP/1.1 503 "},
+		{SPATE_FETCH_TOO_LARGE, "HTTP/1.1 502 "},
 	};
 
 	(void)state;
-	struct spate_mem *m = spate_mem_connect(t.w);
+	struct spate_stream_mem *m = spate_stream_mem_connect(t.w);
 
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		m->out_len = 0;
-		spate_mem_send(m, GET("/n", ""), strlen(GET("/n", "")));
+		spate_stream_mem_send(m, GET("/n", ""), strlen(GET("/n", "")));
 		reply(next_fetch(), NULL, rows[i].v);
-		spate_mem_take(m, SIZE_MAX);
+		spate_stream_mem_take(m, SIZE_MAX);
 		assert_has(m, rows[i].line);
 		assert_has(m, "Cache-Control: no-store\r\n");
 	}
 	assert_false(m->finish); /* the connection is as good as before */
-	spate_mem_close(m);
+	spate_stream_mem_close(m);
 }
 
 static void viewer_leaves_while_control_is_busy(void **state)
 {
 	(void)state;
-	struct spate_mem *m = ask(GET("/l", ""));
+	struct spate_stream_mem *m = ask(GET("/l", ""));
 	struct spate_miss *miss = next_fetch();
 
-	spate_mem_close(m);
+	spate_stream_mem_close(m);
 	struct spate_object *o = publish("/l", BODY_BYTES, 200);
 
 	reply(miss, o, SPATE_FETCH_OK); /* the pin must be given back: tear_down looks */
@@ -459,18 +465,18 @@ static void stale_is_revalidated(void **state)
 	(void)state;
 	store("/s");
 	t.w->wall_s += 100;
-	struct spate_mem *m = ask(GET("/s", ""));
+	struct spate_stream_mem *m = ask(GET("/s", ""));
 	struct spate_miss *miss = next_fetch();
 
 	assert_non_null(miss);
 	assert_non_null(miss->stale);
 	spate_cache_refresh(t.cache, miss->stale, NULL, t.w->wall_s + 60);
 	reply(miss, miss->stale, SPATE_FETCH_OK);
-	spate_mem_take(m, SIZE_MAX);
+	spate_stream_mem_take(m, SIZE_MAX);
 	assert_has(m, "HTTP/1.1 200 OK\r\n");
 	assert_has(m, "Cache-Status: spate; fwd=stale; fwd-status=304\r\n");
 	assert_int_equal(t.stats.http_revalidated, 1);
-	spate_mem_close(m);
+	spate_stream_mem_close(m);
 }
 
 static void requests_refused(void **state)
@@ -483,68 +489,69 @@ static void requests_refused(void **state)
 		{"GET / HTTP/2.0\r\nHost: e\r\n\r\n", "HTTP/1.1 505 ", true},
 		{"BREW / HTTP/1.1\r\nHost: e\r\n\r\n", "HTTP/1.1 501 ", false},
 		{"DELETE / HTTP/1.1\r\nHost: e\r\n\r\n", "HTTP/1.1 405 ", false},
-		{"GET / HTTP/1.1\r\nHost: e\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 413 ", true},
+		{"GET / HTTP/1.1\r\nHost: e\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 413 ",
+		 true},
 		{"GET /../x HTTP/1.1\r\nHost: e\r\n\r\n", "HTTP/1.1 400 ", false},
 		{"OPTIONS * HTTP/1.1\r\nHost: e\r\n\r\n", "HTTP/1.1 204 ", false},
 	};
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct spate_mem *m = ask(rows[i].request);
+		struct spate_stream_mem *m = ask(rows[i].request);
 
 		assert_has(m, rows[i].line);
 		assert_int_equal(m->fin, rows[i].closes);
-		spate_mem_close(m);
+		spate_stream_mem_close(m);
 	}
 }
 
 static void slow_head_gets_408(void **state)
 {
 	(void)state;
-	struct spate_mem *m = ask("GET / HT");
+	struct spate_stream_mem *m = ask("GET / HT");
 
 	assert_int_equal(m->timer_ms, 1000);
-	spate_mem_timeout(m);
-	spate_mem_take(m, SIZE_MAX);
+	spate_stream_mem_timeout(m);
+	spate_stream_mem_take(m, SIZE_MAX);
 	assert_has(m, "HTTP/1.1 408 Request Timeout\r\n");
 	assert_true(m->fin);
-	spate_mem_close(m);
+	spate_stream_mem_close(m);
 }
 
 static void stalled_reader_is_cut(void **state)
 {
 	(void)state;
 	store("/a");
-	struct spate_mem *m = spate_mem_connect(t.w);
+	struct spate_stream_mem *m = spate_stream_mem_connect(t.w);
 
-	spate_mem_send(m, GET("/a", ""), strlen(GET("/a", "")));
-	spate_mem_take(m, 1000);
-	spate_mem_timeout(m); /* bytes moved: another round */
+	spate_stream_mem_send(m, GET("/a", ""), strlen(GET("/a", "")));
+	spate_stream_mem_take(m, 1000);
+	spate_stream_mem_timeout(m); /* bytes moved: another round */
 	assert_false(m->aborted);
-	spate_mem_timeout(m);
+	spate_stream_mem_timeout(m);
 	assert_true(m->aborted);
 	assert_int_equal(t.stats.conn_timeout, 1);
-	spate_mem_close(m);
+	spate_stream_mem_close(m);
 }
 
 static void half_closed_viewer_still_gets_it_all(void **state)
 {
 	(void)state;
-	struct spate_mem *m = ask(GET("/h", ""));
+	struct spate_stream_mem *m = ask(GET("/h", ""));
 
-	spate_mem_eof(m);
+	spate_stream_mem_eof(m);
 	assert_false(m->finish);
 	struct spate_object *o = publish("/h", BODY_BYTES, 200);
 
 	reply(next_fetch(), o, SPATE_FETCH_OK);
 	fill(o, 0, BODY_BYTES);
 	complete(o);
-	spate_mem_take(m, SIZE_MAX);
+	spate_stream_mem_take(m, SIZE_MAX);
 	assert_memory_equal(body_of(m), t.body, BODY_BYTES);
 	assert_true(m->closed);
 	assert_int_equal(m->why, SPATE_CLOSE_DONE);
 	spate_cache_release(t.cache, o);
-	spate_mem_close(m);
+	spate_stream_mem_close(m);
 }
 
 int main(void)
