@@ -45,7 +45,8 @@ static bool ip_of(const char *p, size_t len, struct spate_value_ip *out)
 
 const char *spate_value_addr(const char *text, struct spate_value_ip *out)
 {
-	static const char what[] = "is not an address: write IP:port, such as 0.0.0.0:8080 or [::]:8080";
+	static const char what[] =
+		"is not an address: write IP:port, such as 0.0.0.0:8080 or [::]:8080";
 	struct spate_value_ip got = {0};
 	const char *colon = strrchr(text, ':');
 	size_t len;
@@ -76,7 +77,8 @@ const char *spate_value_ip(const char *text, struct spate_value_ip *out)
 	if (!ip_of(text, len, &got))
 		return "is not an IP address: write one such as 10.0.0.1/24 or fd00::1/64";
 	if (text[len]) {
-		if (!port_of(text + len + 1, strlen(text + len + 1), &prefix) || prefix > got.prefix)
+		if (!port_of(text + len + 1, strlen(text + len + 1), &prefix) ||
+		    prefix > got.prefix)
 			return "has no good prefix length: 0 to 32 for IPv4, 0 to 128 for IPv6";
 		got.prefix = (uint8_t)prefix;
 	}
@@ -132,7 +134,8 @@ const char *spate_value_url(const char *text, struct spate_value_url *out)
 		if (!name_ok(url.host, url.host_len))
 			return "has no good host name: write http://host[:port][/base]";
 	}
-	if (colon != end && (!port_of(colon + 1, (size_t)(end - colon - 1), &url.port) || !url.port))
+	if (colon != end &&
+	    (!port_of(colon + 1, (size_t)(end - colon - 1), &url.port) || !url.port))
 		return "has no good port: write a number from 1 to 65535";
 
 	url.base = end;

@@ -4,8 +4,8 @@
 #include <string.h>
 
 /*
- * One code point of UTF-8 (RFC 3629: shortest form, no surrogates, at most U+10FFFF). Returns the bytes taken;
- * 0: not UTF-8.
+ * One code point of UTF-8 (RFC 3629: shortest form, no surrogates, at most U+10FFFF). Returns the
+ * bytes taken; 0: not UTF-8.
  */
 static size_t decode(const char *text, size_t len, uint32_t *out)
 {

@@ -1,6 +1,6 @@
 /*
- * canon.h: writing the canonical text. One flow mapping, every entry followed by a comma, every text in double
- * quotes and ASCII. key NULL: an entry of a list.
+ * canon.h: writing the canonical text. One flow mapping, every entry followed by a comma, every
+ * text in double quotes and ASCII. key NULL: an entry of a list.
  */
 #ifndef SPATE_CONFIG_CANON_H
 #define SPATE_CONFIG_CANON_H

@@ -15,7 +15,7 @@
 #define FILE_MAX_BYTES (1u << 20)
 
 /* What messages call a configuration that has no file. */
-static const char no_file[] = "command line";
+static const char no_file[] = "spate";
 
 int spate_config_parse(const char *name, const char *text, size_t len,
 		       const struct spate_config_overrides *overrides, struct spate_config **out,
@@ -104,7 +104,8 @@ int spate_config_load(const char *path, const struct spate_config_overrides *ove
 		return spate_config_parse(no_file, NULL, 0, overrides, out, report);
 	text = slurp(path, &len, &ret);
 	if (!text) {
-		spate_report_error(report, path, NULL, "cannot read the configuration: %s", strerror(-ret));
+		spate_report_error(report, path, NULL, "cannot read the configuration: %s",
+				   strerror(-ret));
 		return ret;
 	}
 	ret = spate_config_parse(path, text, len, overrides, &cfg, report);

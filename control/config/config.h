@@ -2,22 +2,23 @@
  * config.h: what the user asked for, as plain values in one struct. Every parameter is a row of
  * include/spate/tbl/params.def; this struct has one field a row.
  *
- *   struct spate_config *cfg;
- *   spate_config_load("spate.yaml", &overrides, &cfg, &report)   file, then the command line over it
- *   spate_config_verify(cfg, &report)                            asks the machine: ports, directories, names
- *   spate_config_reload(cfg, &next, &report)                     SIGHUP: same file, same command line
- *   spate_config_diff(cfg, next, &restart)                       what takes effect now, what after a restart
+ *   spate_config_load("spate.yaml", &overrides, &cfg, &report)   the file, the command line over it
+ *   spate_config_verify(cfg, 0, &report)          asks the machine: ports, directories, names
+ *   spate_config_reload(cfg, &next, &report)      SIGHUP: same file, same command line
+ *   spate_config_diff(cfg, next, &changes)        what takes effect now, what after a restart
  *   spate_config_free(cfg)
  *
  * How a file becomes the struct:
  *
- *   YAML ── libyaml ──► tree with marks ── read.c, against the table ──► canonical text ── libcyaml ──► struct
- *                        (line:col)         unknown keys, units, ranges,   (plain numbers,   (typed schema,
- *                                           command line, defaults          all keys there)   made of the table)
+ *   YAML ─ libyaml ─► tree with marks ─ read.c ─► canonical text ─ libcyaml ─► struct
+ *                     (line:col)          │       (every key, plain numbers)      ▲
+ *                                         │                                       │
+ *                          names mistakes, converts units,               typed schema, made
+ *                          adds defaults and the command line            of the table too
  *
- * Ownership: spate_config_load gives a struct that the caller frees with spate_config_free; every pointer in it
- * is freed with it, except `overrides`, which is borrowed and must outlive it. Nothing changes after loading,
- * so any thread may read it.
+ * Ownership: spate_config_load gives a struct that the caller frees with spate_config_free; every
+ * pointer in it is freed with it, except `overrides`, which is borrowed and must outlive it.
+ * Nothing changes after loading, so any thread may read it.
  */
 #ifndef SPATE_CONFIG_H
 #define SPATE_CONFIG_H
@@ -35,16 +36,17 @@ enum spate_config_log_level {
 	SPATE_LEVEL_DEBUG
 };
 
-/* Where a value was written: line and column count from 1; line 0: a default or the command line. */
+/* Where a value was written: line and column count from 1; line 0: a default or the command line.
+ */
 struct spate_config_where {
 	uint32_t line, col;
 };
 
 /* An IP address and a port to listen on. */
 struct spate_config_addr {
-	char *text;      /* as written, "0.0.0.0:8080" */
-	uint8_t ip[16];  /* IPv4 as ::ffff:a.b.c.d */
-	uint16_t port;   /* host order; 0: the kernel chooses */
+	char *text;     /* as written, "0.0.0.0:8080" */
+	uint8_t ip[16]; /* IPv4 as ::ffff:a.b.c.d */
+	uint16_t port;  /* host order; 0: the kernel chooses */
 	bool v6;
 	struct spate_config_where where;
 };
@@ -52,8 +54,8 @@ struct spate_config_addr {
 /* An IP address, with a prefix length where one was written (else 32 or 128). */
 struct spate_config_ip {
 	char *text;
-	uint8_t ip[16];  /* IPv4 as ::ffff:a.b.c.d */
-	uint8_t prefix;  /* bits, of the family's own length */
+	uint8_t ip[16]; /* IPv4 as ::ffff:a.b.c.d */
+	uint8_t prefix; /* bits, of the family's own length */
 	bool v6;
 	struct spate_config_where where;
 };
@@ -65,8 +67,8 @@ struct spate_config_origin {
 	char *dir;       /* as written */
 	char *host;      /* of url: name or IP literal without brackets */
 	char *authority; /* of url: what goes into Host: */
-	char *base;      /* of url: path put before the request's, no slash at its end; "" or "/video" */
-	uint16_t port;   /* of url: host order */
+	char *base; /* of url: path put before the request's, no slash at its end; "" or "/video" */
+	uint16_t port; /* of url: host order */
 	struct spate_config_where where;
 };
 
@@ -118,10 +120,10 @@ struct spate_config {
 	} timeouts;
 
 	struct {
-		uint32_t connections; /* a worker */
-		uint32_t requests;    /* a connection; 0: no limit */
+		uint32_t connections;  /* a worker */
+		uint32_t requests;     /* a connection; 0: no limit */
 		uint64_t object_bytes; /* largest object kept in memory; 0: what fits */
-		uint32_t origin_pool; /* idle connections kept to one origin */
+		uint32_t origin_pool;  /* idle connections kept to one origin */
 	} limits;
 
 	struct {
@@ -132,23 +134,26 @@ struct spate_config {
 	} dpdk;
 
 	/* where it came from; not parameters */
-	char *path; /* the file, NULL: none */
+	char *path;                                     /* the file, NULL: none */
 	const struct spate_config_overrides *overrides; /* borrowed, may be NULL */
-	struct spate_config_where *where; /* one a row of the table */
+	struct spate_config_where *where;               /* one a row of the table */
 };
 
-/* What the command line says: rows of the table by path, over the file. A list given here replaces the file's. */
+/* What the command line says: rows of the table by path, over the file. A list given here replaces
+ * the file's. */
 #define SPATE_CONFIG_OVERRIDES_MAX 64
 struct spate_config_overrides {
 	unsigned count;
 	struct {
-		const char *path;  /* "cache.memory", "listen", "origins" (the value is a URL or directory) */
+		const char *path;  /* "cache.memory", "listen", "origins" (the value is a URL or
+				      directory) */
 		const char *value; /* as the user typed it */
 		const char *from;  /* for errors: "--memory" */
 	} set[SPATE_CONFIG_OVERRIDES_MAX];
 };
 
-/* Findings, one a line, each "file:line:col: message" or "--option: message". Zero it before first use. */
+/* Findings, one a line, each "file:line:col: message" or "--option: message". Zero it before first
+ * use. */
 struct spate_config_report {
 	unsigned errors, warnings;
 	size_t len;
@@ -156,8 +161,9 @@ struct spate_config_report {
 };
 
 /*
- * Reads, checks and loads. path NULL: no file, only the command line and defaults. 0, -EINVAL (the report says
- * why), -ENOENT/-EACCES/... (the file; also in the report), -ENOMEM. On failure *out is untouched.
+ * Reads, checks and loads. path NULL: no file, only the command line and defaults. 0, -EINVAL (the
+ * report says why), -ENOENT/-EACCES/... (the file; also in the report), -ENOMEM. On failure *out is
+ * untouched.
  */
 int spate_config_load(const char *path, const struct spate_config_overrides *overrides,
 		      struct spate_config **out, struct spate_config_report *report);
@@ -172,5 +178,24 @@ int spate_config_reload(const struct spate_config *old, struct spate_config **ou
 			struct spate_config_report *report);
 
 void spate_config_free(struct spate_config *cfg); /* NULL is fine */
+
+/*
+ * Asks the machine whether this can run now: addresses can be bound, directories are there and may
+ * be used, names resolve, memory fits. Blocks (name resolution). 0, or -EINVAL when it added errors
+ * to the report; warnings leave 0.
+ */
+#define SPATE_VERIFY_RUNNING \
+	0x1 /* for a reload: addresses and memory are in use already, leave them out */
+int spate_config_verify(const struct spate_config *cfg, unsigned flags,
+			struct spate_config_report *report);
+
+/* What differs between two configurations, by the table's "apply" column. */
+struct spate_config_changes {
+	unsigned reload, restart; /* parameters that changed, of each sort */
+	char reload_names[1024];  /* "origins, timeouts.idle"; "" when none; cut when too long */
+	char restart_names[1024]; /* "workers, cache.memory" */
+};
+void spate_config_diff(const struct spate_config *old, const struct spate_config *next,
+		       struct spate_config_changes *out);
 
 #endif

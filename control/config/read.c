@@ -16,7 +16,7 @@
 struct value {
 	yaml_node_t *node; /* NULL: text */
 	const char *text;
-	const char *from;  /* "--memory"; NULL: the file */
+	const char *from; /* "--memory"; NULL: the file */
 };
 
 struct reader {
@@ -80,7 +80,8 @@ static const char *scalar(struct reader *r, const struct spate_param *p, const s
 
 	if (v->node) {
 		if (v->node->type != YAML_SCALAR_NODE) {
-			fault(r, v, "%s: expected a single value, found %s", p->path, kind_of(v->node));
+			fault(r, v, "%s: expected a single value, found %s", p->path,
+			      kind_of(v->node));
 			return NULL;
 		}
 		if (is_null(v->node)) {
@@ -126,7 +127,8 @@ static void number(struct reader *r, const struct spate_param *p, const struct v
 	number_of(p, p->low, &low);
 	number_of(p, p->high, &high);
 	if (n < low || n > high) {
-		fault(r, v, "%s: \"%.80s\" is out of range: %s to %s", p->path, text, p->low, p->high);
+		fault(r, v, "%s: \"%.80s\" is out of range: %s to %s", p->path, text, p->low,
+		      p->high);
 		return;
 	}
 	spate_canon_number(r->out, spate_param_name(p), n);
@@ -154,11 +156,12 @@ static void enumeration(struct reader *r, const struct spate_param *p, const str
 		}
 		s += n;
 	}
-	fault(r, v, "%s: \"%.80s\" is not one of %s: the nearest is \"%.*s\"", p->path, text, p->low,
-	      (int)strcspn(best, "|"), best);
+	fault(r, v, "%s: \"%.80s\" is not one of %s: the nearest is \"%.*s\"", p->path, text,
+	      p->low, (int)strcspn(best, "|"), best);
 }
 
-static void url(struct reader *r, const struct spate_param *p, const struct value *v, const char *text)
+static void url(struct reader *r, const struct spate_param *p, const struct value *v,
+		const char *text)
 {
 	struct spate_value_url u;
 	const char *wrong = spate_value_url(text, &u);
@@ -182,7 +185,8 @@ static void text_value(struct reader *r, const struct spate_param *p, const stru
 	spate_value_count(p->low, &low);
 	spate_value_count(p->high, &high);
 	if (len < low || len > high) {
-		fault(r, v, "%s: is %zu bytes long: %s to %s can be taken", p->path, len, p->low, p->high);
+		fault(r, v, "%s: is %zu bytes long: %s to %s can be taken", p->path, len, p->low,
+		      p->high);
 		return;
 	}
 	spate_canon_text(r->out, spate_param_name(p), text, len);
@@ -268,8 +272,9 @@ static void entry(struct reader *r, const struct spate_param *p, const struct va
 
 	if (p->kind == SPATE_KIND_ITEMS && v->node) {
 		if (v->node->type != YAML_MAPPING_NODE) {
-			fault(r, v, "%s: each entry is a mapping such as {%s: ...}, found %s", p->path,
-			      spate_param_name(spate_param_child(p, NULL)), kind_of(v->node));
+			fault(r, v, "%s: each entry is a mapping such as {%s: ...}, found %s",
+			      p->path, spate_param_name(spate_param_child(p, NULL)),
+			      kind_of(v->node));
 			return;
 		}
 		fputc('{', r->out);
@@ -292,7 +297,8 @@ static void entry(struct reader *r, const struct spate_param *p, const struct va
 		const char *wrong = spate_value_count(text, &n);
 
 		if (wrong || n > UINT16_MAX)
-			fault(r, v, "%s: \"%.80s\" %s", p->path, text, wrong ? wrong : "is too large");
+			fault(r, v, "%s: \"%.80s\" %s", p->path, text,
+			      wrong ? wrong : "is too large");
 		else
 			spate_canon_number(r->out, NULL, n);
 	} else {
@@ -306,7 +312,8 @@ static unsigned option_entries(struct reader *r, const struct spate_param *p)
 	unsigned n = 0;
 
 	for (unsigned i = 0; r->overrides && i < r->overrides->count; i++) {
-		struct value v = {.text = r->overrides->set[i].value, .from = r->overrides->set[i].from};
+		struct value v = {.text = r->overrides->set[i].value,
+				  .from = r->overrides->set[i].from};
 
 		if (strcmp(r->overrides->set[i].path, p->path) != 0)
 			continue;
@@ -342,7 +349,8 @@ static unsigned node_entries(struct reader *r, const struct spate_param *p, yaml
 		return 0;
 	if (node->type == YAML_SCALAR_NODE && p->kind != SPATE_KIND_ITEMS) {
 		/* One entry may stand for itself; "off" is none. */
-		if (strcmp((const char *)node->data.scalar.value, "off") == 0 && strcmp(p->low, "0") == 0)
+		if (strcmp((const char *)node->data.scalar.value, "off") == 0 &&
+		    strcmp(p->low, "0") == 0)
 			return 0;
 		entry(r, p, &all);
 		return 1;
@@ -351,7 +359,8 @@ static unsigned node_entries(struct reader *r, const struct spate_param *p, yaml
 		fault(r, &all, "%s: expected a list, found %s", p->path, kind_of(node));
 		return UINT32_MAX;
 	}
-	for (yaml_node_item_t *i = node->data.sequence.items.start; i < node->data.sequence.items.top; i++) {
+	for (yaml_node_item_t *i = node->data.sequence.items.start;
+	     i < node->data.sequence.items.top; i++) {
 		struct value v = {.node = yaml_document_get_node(&r->doc, *i)};
 		uint64_t high = 0;
 
@@ -382,7 +391,8 @@ static void list(struct reader *r, const struct spate_param *p, yaml_node_t *nod
 	if (n == UINT32_MAX)
 		return;
 	if (n > high || (n < low && node))
-		fault(r, &v, "%s: %u entries given: %s to %s can be taken", p->path, n, p->low, p->high);
+		fault(r, &v, "%s: %u entries given: %s to %s can be taken", p->path, n, p->low,
+		      p->high);
 }
 
 /* One row below a mapping: node is its value in the file, or NULL. */
@@ -432,7 +442,8 @@ static void unknown_key(struct reader *r, const struct spate_param *parent, cons
 	for (unsigned i = 0; i < SPATE_PARAM_COUNT; i++) {
 		if (strcmp(spate_param_name(&spate_params[i]), name) == 0) {
 			fault(r, key, "unknown key \"%.80s\"%s%s: did you mean \"%s\"?", name,
-			      parent ? " in " : "", parent ? parent->path : "", spate_params[i].path);
+			      parent ? " in " : "", parent ? parent->path : "",
+			      spate_params[i].path);
 			return;
 		}
 	}
@@ -510,7 +521,8 @@ static void parser_fault(struct reader *r, const yaml_parser_t *parser)
 	else
 		spate_report_error(r->report, r->name, &at, "not YAML: %s%s%s%s",
 				   parser->problem ? parser->problem : "too complex",
-				   parser->context ? " (" : "", parser->context ? parser->context : "",
+				   parser->context ? " (" : "",
+				   parser->context ? parser->context : "",
 				   parser->context ? ")" : "");
 }
 
@@ -537,7 +549,8 @@ static bool parse(struct reader *r, const char *text, size_t len)
 	if (root) {
 		struct spate_config_where at = place(root);
 
-		spate_report_error(r->report, r->name, &at, "a second document: one file is one configuration");
+		spate_report_error(r->report, r->name, &at,
+				   "a second document: one file is one configuration");
 	} else {
 		ok = true;
 	}
@@ -577,7 +590,8 @@ int spate_config_read(const char *name, const char *text, size_t len,
 	if (root && root->type != YAML_MAPPING_NODE) {
 		struct value v = {.node = root};
 
-		fault(&r, &v, "expected keys and values such as \"workers: 1\", found %s", kind_of(root));
+		fault(&r, &v, "expected keys and values such as \"workers: 1\", found %s",
+		      kind_of(root));
 	} else {
 		fputc('{', r.out);
 		mapping(&r, NULL, root);

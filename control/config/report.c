@@ -3,15 +3,16 @@
 #include <stdio.h>
 #include <string.h>
 
-static void add(struct spate_config_report *r, const char *where, const struct spate_config_where *at,
-		const char *kind, const char *fmt, va_list ap)
+static void add(struct spate_config_report *r, const char *where,
+		const struct spate_config_where *at, const char *kind, const char *fmt, va_list ap)
 {
 	char line[1024];
 	size_t n;
 	int head;
 
 	if (at && at->line)
-		head = snprintf(line, sizeof(line), "%.400s:%u:%u: %s", where, at->line, at->col, kind);
+		head = snprintf(line, sizeof(line), "%.400s:%u:%u: %s", where, at->line, at->col,
+				kind);
 	else
 		head = snprintf(line, sizeof(line), "%.400s: %s", where, kind);
 	vsnprintf(line + head, sizeof(line) - (size_t)head, fmt, ap);

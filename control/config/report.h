@@ -7,8 +7,8 @@
 #include "control/config/config.h"
 
 /*
- * where is what comes before the colon ("spate.yaml", "--memory"); at may be NULL or line 0: no position.
- * Control characters in the result become '?', so that a finding stays one line.
+ * where is what comes before the colon ("spate.yaml", "--memory"); at may be NULL or line 0: no
+ * position. Control characters in the result become '?', so that a finding stays one line.
  */
 void spate_report_error(struct spate_config_report *r, const char *where,
 			const struct spate_config_where *at, const char *fmt, ...)

@@ -8,7 +8,8 @@
 /* A finding about the row `id`, at the place where the file has it or on the option that set it. */
 #define ROW(id) where_of(cfg, name, SPATE_PARAM_##id), &cfg->where[SPATE_PARAM_##id]
 
-static const char *where_of(const struct spate_config *cfg, const char *name, enum spate_param_id id)
+static const char *where_of(const struct spate_config *cfg, const char *name,
+			    enum spate_param_id id)
 {
 	for (unsigned i = 0; cfg->overrides && i < cfg->overrides->count; i++)
 		if (strcmp(cfg->overrides->set[i].path, spate_params[id].path) == 0)
@@ -16,7 +17,8 @@ static const char *where_of(const struct spate_config *cfg, const char *name, en
 	return name;
 }
 
-static void listeners(const struct spate_config *cfg, const char *name, struct spate_config_report *r)
+static void listeners(const struct spate_config *cfg, const char *name,
+		      struct spate_config_report *r)
 {
 	for (unsigned i = 0; i < cfg->listen_count; i++) {
 		const struct spate_config_addr *a = &cfg->listen[i];
@@ -24,15 +26,17 @@ static void listeners(const struct spate_config *cfg, const char *name, struct s
 		for (unsigned j = 0; j < i; j++)
 			if (a->port && a->port == cfg->listen[j].port &&
 			    memcmp(a->ip, cfg->listen[j].ip, 16) == 0) {
-				spate_report_error(r, where_of(cfg, name, SPATE_PARAM_listen), &a->where,
-						   "listen: \"%s\" is given twice", a->text);
+				spate_report_error(r, where_of(cfg, name, SPATE_PARAM_listen),
+						   &a->where, "listen: \"%s\" is given twice",
+						   a->text);
 				break;
 			}
 	}
 	for (unsigned i = 0; cfg->admin_count && i < cfg->listen_count; i++)
 		if (cfg->admin->port && cfg->admin->port == cfg->listen[i].port &&
 		    memcmp(cfg->admin->ip, cfg->listen[i].ip, 16) == 0)
-			spate_report_error(r, where_of(cfg, name, SPATE_PARAM_admin), &cfg->admin->where,
+			spate_report_error(r, where_of(cfg, name, SPATE_PARAM_admin),
+					   &cfg->admin->where,
 					   "admin: \"%s\" is also an address to serve viewers on",
 					   cfg->admin->text);
 }
@@ -47,9 +51,11 @@ static void cache(const struct spate_config *cfg, const char *name, struct spate
 		spate_report_error(r, ROW(cache_memory),
 				   "cache.memory: holds fewer than 128 blocks of cache.block");
 	if (cfg->limits.object_bytes > cfg->cache.memory_bytes)
-		spate_report_error(r, ROW(limit_object), "limits.object: is larger than cache.memory");
+		spate_report_error(r, ROW(limit_object),
+				   "limits.object: is larger than cache.memory");
 	if (*cfg->cache.disk.path && !cfg->cache.disk.size_bytes)
-		spate_report_error(r, ROW(cache_disk), "cache.disk: size is missing: how many bytes of %s to use",
+		spate_report_error(r, ROW(cache_disk),
+				   "cache.disk: size is missing: how many bytes of %s to use",
 				   cfg->cache.disk.path);
 	if (!*cfg->cache.disk.path && cfg->cache.disk.size_bytes)
 		spate_report_error(r, ROW(cache_disk), "cache.disk: path is missing");
@@ -61,25 +67,31 @@ static void origins(const struct spate_config *cfg, const char *name, struct spa
 
 	if (cfg->origins_count == 0)
 		spate_report_error(r, from, &cfg->where[SPATE_PARAM_origins],
-				   "origins: none given: add an entry with a url or a dir, or --origin URL|DIR");
+				   "origins: none given: add an entry with a url or a dir, or "
+				   "--origin URL|DIR");
 	for (unsigned i = 0; i < cfg->origins_count; i++) {
 		const struct spate_config_origin *o = &cfg->origins[i];
 
 		if (!o->url && !o->dir)
-			spate_report_error(r, from, &o->where, "origins[].url: is missing (or dir)");
+			spate_report_error(r, from, &o->where,
+					   "origins[].url: is missing (or dir)");
 		if (o->url && o->dir)
-			spate_report_error(r, from, &o->where, "origins[]: has both url and dir: keep one");
+			spate_report_error(r, from, &o->where,
+					   "origins[]: has both url and dir: keep one");
 		if (o->match[0] != '/')
 			spate_report_error(r, from, &o->where,
-					   "origins[].match: \"%.200s\" does not begin with \"/\"", o->match);
+					   "origins[].match: \"%.200s\" does not begin with \"/\"",
+					   o->match);
 		if (strpbrk(o->match, "?# "))
 			spate_report_error(r, from, &o->where,
-					   "origins[].match: \"%.200s\" is not a path prefix: no ?, # or space",
+					   "origins[].match: \"%.200s\" is not a path prefix: no "
+					   "?, # or space",
 					   o->match);
 		for (unsigned j = 0; j < i; j++)
 			if (strcmp(o->match, cfg->origins[j].match) == 0) {
 				spate_report_error(r, from, &o->where,
-						   "origins[].match: \"%.200s\" is given twice", o->match);
+						   "origins[].match: \"%.200s\" is given twice",
+						   o->match);
 				break;
 			}
 	}
@@ -104,16 +116,20 @@ static void gateway(const struct spate_config_port *p, unsigned i, const char *n
 
 	for (unsigned j = 0; j < i; j++)
 		if (p->gateways[j].v6 == g->v6)
-			spate_report_error(r, name, &g->where, "dpdk.ports[].gateway: a second one for %s",
+			spate_report_error(r, name, &g->where,
+					   "dpdk.ports[].gateway: a second one for %s",
 					   g->v6 ? "IPv6" : "IPv4");
 	if (strchr(g->text, '/'))
-		spate_report_error(r, name, &g->where,
-				   "dpdk.ports[].gateway: \"%s\": an address without a prefix length", g->text);
+		spate_report_error(
+			r, name, &g->where,
+			"dpdk.ports[].gateway: \"%s\": an address without a prefix length",
+			g->text);
 	for (unsigned j = 0; j < p->addresses_count; j++)
 		reachable |= p->addresses[j].v6 == g->v6 && on_link(&p->addresses[j], g);
 	if (!reachable)
 		spate_report_error(r, name, &g->where,
-				   "dpdk.ports[].gateway: \"%s\" is in the network of none of the port's addresses",
+				   "dpdk.ports[].gateway: \"%s\" is in the network of none of the "
+				   "port's addresses",
 				   g->text);
 }
 
@@ -121,20 +137,25 @@ static void dpdk(const struct spate_config *cfg, const char *name, struct spate_
 {
 #ifndef SPATE_HAVE_DPDK
 	if (cfg->backend == SPATE_BACKEND_DPDK)
-		spate_report_error(r, ROW(backend), "backend: this build has no DPDK: only sockets");
+		spate_report_error(r, ROW(backend),
+				   "backend: this build has no DPDK: only sockets");
 #endif
 	if (cfg->backend == SPATE_BACKEND_DPDK && cfg->dpdk.ports_count == 0)
-		spate_report_error(r, ROW(backend), "backend: dpdk needs at least one entry in dpdk.ports");
+		spate_report_error(r, ROW(backend),
+				   "backend: dpdk needs at least one entry in dpdk.ports");
 	for (unsigned i = 0; i < cfg->dpdk.ports_count; i++) {
 		const struct spate_config_port *p = &cfg->dpdk.ports[i];
 
 		if (p->addresses_count == 0)
-			spate_report_error(r, name, &p->where, "dpdk.ports[].addresses: is missing");
+			spate_report_error(r, name, &p->where,
+					   "dpdk.ports[].addresses: is missing");
 		for (unsigned j = 0; j < p->addresses_count; j++)
 			if (!strchr(p->addresses[j].text, '/'))
 				spate_report_error(r, name, &p->addresses[j].where,
-						   "dpdk.ports[].addresses: \"%s\" has no prefix length, such as %s",
-						   p->addresses[j].text, p->addresses[j].v6 ? "/64" : "/24");
+						   "dpdk.ports[].addresses: \"%s\" has no prefix "
+						   "length, such as %s",
+						   p->addresses[j].text,
+						   p->addresses[j].v6 ? "/64" : "/24");
 		for (unsigned j = 0; j < p->gateways_count; j++)
 			gateway(p, j, name, r);
 	}

@@ -1,4 +1,5 @@
-/* rules.h: what has to be true of values together. Looks at the struct only, never at the machine. */
+/* rules.h: what has to be true of values together. Looks at the struct only, never at the machine.
+ */
 #ifndef SPATE_CONFIG_RULES_H
 #define SPATE_CONFIG_RULES_H
 

@@ -12,8 +12,10 @@
 static const cyaml_schema_value_t octet = {CYAML_VALUE_UINT(CYAML_FLAG_DEFAULT, uint8_t)};
 
 static const cyaml_schema_field_t addr_fields[] = {
-	CYAML_FIELD_STRING_PTR("text", CYAML_FLAG_POINTER, struct spate_config_addr, text, 0, CYAML_UNLIMITED),
-	CYAML_FIELD_SEQUENCE_FIXED("ip", CYAML_FLAG_DEFAULT, struct spate_config_addr, ip, &octet, 16),
+	CYAML_FIELD_STRING_PTR("text", CYAML_FLAG_POINTER, struct spate_config_addr, text, 0,
+			       CYAML_UNLIMITED),
+	CYAML_FIELD_SEQUENCE_FIXED("ip", CYAML_FLAG_DEFAULT, struct spate_config_addr, ip, &octet,
+				   16),
 	CYAML_FIELD_UINT("port", CYAML_FLAG_DEFAULT, struct spate_config_addr, port),
 	CYAML_FIELD_BOOL("v6", CYAML_FLAG_DEFAULT, struct spate_config_addr, v6),
 	CYAML_FIELD_UINT("line", CYAML_FLAG_DEFAULT, struct spate_config_addr, where.line),
@@ -22,8 +24,10 @@ static const cyaml_schema_field_t addr_fields[] = {
 };
 
 static const cyaml_schema_field_t ip_fields[] = {
-	CYAML_FIELD_STRING_PTR("text", CYAML_FLAG_POINTER, struct spate_config_ip, text, 0, CYAML_UNLIMITED),
-	CYAML_FIELD_SEQUENCE_FIXED("ip", CYAML_FLAG_DEFAULT, struct spate_config_ip, ip, &octet, 16),
+	CYAML_FIELD_STRING_PTR("text", CYAML_FLAG_POINTER, struct spate_config_ip, text, 0,
+			       CYAML_UNLIMITED),
+	CYAML_FIELD_SEQUENCE_FIXED("ip", CYAML_FLAG_DEFAULT, struct spate_config_ip, ip, &octet,
+				   16),
 	CYAML_FIELD_UINT("prefix", CYAML_FLAG_DEFAULT, struct spate_config_ip, prefix),
 	CYAML_FIELD_BOOL("v6", CYAML_FLAG_DEFAULT, struct spate_config_ip, v6),
 	CYAML_FIELD_UINT("line", CYAML_FLAG_DEFAULT, struct spate_config_ip, where.line),
@@ -31,8 +35,9 @@ static const cyaml_schema_field_t ip_fields[] = {
 	CYAML_FIELD_END,
 };
 
-#define OPTIONAL_TEXT(key, type, member) \
-	CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member, 0, CYAML_UNLIMITED)
+#define OPTIONAL_TEXT(key, type, member)                                                       \
+	CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member, 0, \
+			       CYAML_UNLIMITED)
 
 static const cyaml_schema_field_t origin_extra[] = {
 	OPTIONAL_TEXT("host", struct spate_config_origin, host),
@@ -59,8 +64,9 @@ static const cyaml_schema_value_t text_entry = {
 	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, CYAML_UNLIMITED)};
 
 /*
- * libcyaml wants an array of fields for each mapping, closed by an empty one. They are cut from one pool; the
- * nested sections of struct spate_config are mappings at offset 0 whose fields have the offsets of the table.
+ * libcyaml wants an array of fields for each mapping, closed by an empty one. They are cut from one
+ * pool; the nested sections of struct spate_config are mappings at offset 0 whose fields have the
+ * offsets of the table.
  */
 static struct {
 	pthread_once_t once;
@@ -90,7 +96,8 @@ static const cyaml_schema_value_t *entry_of(const struct spate_param *p)
 		v = &schema.items[schema.nitems++];
 		v->type = CYAML_MAPPING;
 		v->data_size = p->size;
-		v->mapping.fields = build(p, p == &spate_params[SPATE_PARAM_origins] ? origin_extra : port_extra);
+		v->mapping.fields = build(p, p == &spate_params[SPATE_PARAM_origins] ? origin_extra
+										     : port_extra);
 		return v;
 	}
 }

@@ -8,27 +8,32 @@
 
 const struct spate_param spate_params[SPATE_PARAM_COUNT] = {
 #define SPATE_SECTION(id, path_, help_) \
-	{.path = path_, .kind = SPATE_KIND_SECTION, .low = "", .high = "", .fallback = "", .help = help_},
+	{.path = path_,                 \
+	 .kind = SPATE_KIND_SECTION,    \
+	 .low = "",                     \
+	 .high = "",                    \
+	 .fallback = "",                \
+	 .help = help_},
 #define SPATE_PARAM(id, path_, kind_, type, field, low_, high_, fallback_, apply_, help_) \
-	{.path = path_, \
-	 .kind = SPATE_KIND_##kind_, \
-	 .apply = SPATE_APPLY_##apply_, \
-	 .low = low_, \
-	 .high = high_, \
-	 .fallback = fallback_, \
-	 .help = help_, \
-	 .offset = offsetof(type, field), \
+	{.path = path_,                                                                   \
+	 .kind = SPATE_KIND_##kind_,                                                      \
+	 .apply = SPATE_APPLY_##apply_,                                                   \
+	 .low = low_,                                                                     \
+	 .high = high_,                                                                   \
+	 .fallback = fallback_,                                                           \
+	 .help = help_,                                                                   \
+	 .offset = offsetof(type, field),                                                 \
 	 .size = sizeof(FIELD(type, field))},
 #define SPATE_LIST(id, path_, kind_, type, field, low_, high_, fallback_, apply_, help_) \
-	{.path = path_, \
-	 .kind = SPATE_KIND_##kind_, \
-	 .apply = SPATE_APPLY_##apply_, \
-	 .low = low_, \
-	 .high = high_, \
-	 .fallback = fallback_, \
-	 .help = help_, \
-	 .offset = offsetof(type, field), \
-	 .count_offset = offsetof(type, field##_count), \
+	{.path = path_,                                                                  \
+	 .kind = SPATE_KIND_##kind_,                                                     \
+	 .apply = SPATE_APPLY_##apply_,                                                  \
+	 .low = low_,                                                                    \
+	 .high = high_,                                                                  \
+	 .fallback = fallback_,                                                          \
+	 .help = help_,                                                                  \
+	 .offset = offsetof(type, field),                                                \
+	 .count_offset = offsetof(type, field##_count),                                  \
 	 .size = sizeof(*FIELD(type, field))},
 #include "spate/tbl/params.def"
 #undef SPATE_SECTION

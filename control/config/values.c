@@ -11,8 +11,11 @@ struct unit {
 	uint64_t factor;
 };
 
-static const struct unit sizes[] = {
-	{"TiB", 1ull << 40}, {"GiB", 1ull << 30}, {"MiB", 1ull << 20}, {"KiB", 1ull << 10}, {"", 1}};
+static const struct unit sizes[] = {{"TiB", 1ull << 40},
+				    {"GiB", 1ull << 30},
+				    {"MiB", 1ull << 20},
+				    {"KiB", 1ull << 10},
+				    {"", 1}};
 static const struct unit times[] = {{"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
 
 /* Decimal digits at the start of *text; false: none, or too large. */
@@ -49,7 +52,8 @@ static bool with_unit(const char *text, const struct unit *units, size_t count, 
 const char *spate_value_size(const char *text, uint64_t *bytes)
 {
 	if (!with_unit(text, sizes, 5, bytes))
-		return "is not a size: write bytes, or a number with KiB, MiB, GiB or TiB, such as 2GiB";
+		return "is not a size: write bytes, or a number with KiB, MiB, GiB or TiB, such as "
+		       "2GiB";
 	return NULL;
 }
 

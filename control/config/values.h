@@ -1,6 +1,7 @@
 /*
- * values.h: the texts of single values. Each parser takes a NUL-terminated text and returns NULL when it is
- * good, else a static text that says what to write instead; outputs are set only when it is good.
+ * values.h: the texts of single values. Each parser takes a NUL-terminated text and returns NULL
+ * when it is good, else a static text that says what to write instead; outputs are set only when it
+ * is good.
  */
 #ifndef SPATE_CONFIG_VALUES_H
 #define SPATE_CONFIG_VALUES_H
@@ -34,8 +35,8 @@ const char *spate_value_addr(const char *text, struct spate_value_ip *out);
 const char *spate_value_ip(const char *text, struct spate_value_ip *out);
 
 /*
- * "http://host[:port][/base]" (RFC 3986). The parts point into text; host is without brackets, authority is
- * host[:port] as it goes into Host:, base has no slash at its end.
+ * "http://host[:port][/base]" (RFC 3986). The parts point into text; host is without brackets,
+ * authority is host[:port] as it goes into Host:, base has no slash at its end.
  */
 struct spate_value_url {
 	const char *host, *authority, *base;

@@ -12,8 +12,8 @@
 #include "control/config/config.h"
 
 /* Loads text as "t.yaml"; NULL when it is refused. The report is *r. */
-static inline struct spate_config *load_with(const char *text, const struct spate_config_overrides *ov,
-					     struct spate_config_report *r)
+static inline struct spate_config *
+load_with(const char *text, const struct spate_config_overrides *ov, struct spate_config_report *r)
 {
 	struct spate_config *cfg = NULL;
 

@@ -25,19 +25,20 @@ static void test_defaults_fill_what_is_left_out(void **state)
 
 static void test_the_configuration_of_the_design(void **state)
 {
-	struct spate_config *c = load_good("listen:   [\"0.0.0.0:8080\", \"[::]:8080\"]\n"
-					   "backend:  sockets                   # or dpdk\n"
-					   "workers:  2\n"
-					   "cache:    {memory: 2GiB, disk: {path: /var/lib/spate, size: 200GiB}}\n"
-					   "origins:\n"
-					   "  - {match: \"/\", url: \"http://127.0.0.1:9000\"}\n"
-					   "  - {match: \"/vod\", dir: /srv/video}\n"
-					   "admin:    \"127.0.0.1:9090\"\n"
-					   "log:      {access: stdout, format: combined}\n"
-					   "dpdk:\n"
-					   "  eal:    [\"--no-pci\", \"--vdev=net_af_packet0,iface=veth0\"]\n"
-					   "  ports:  [{addresses: [\"10.0.0.1/24\", \"fd00::1/64\"], "
-					   "gateway: \"10.0.0.254\", cores: [0, 3]}]\n");
+	struct spate_config *c =
+		load_good("listen:   [\"0.0.0.0:8080\", \"[::]:8080\"]\n"
+			  "backend:  sockets                   # or dpdk\n"
+			  "workers:  2\n"
+			  "cache:    {memory: 2GiB, disk: {path: /var/lib/spate, size: 200GiB}}\n"
+			  "origins:\n"
+			  "  - {match: \"/\", url: \"http://127.0.0.1:9000\"}\n"
+			  "  - {match: \"/vod\", dir: /srv/video}\n"
+			  "admin:    \"127.0.0.1:9090\"\n"
+			  "log:      {access: stdout, format: combined}\n"
+			  "dpdk:\n"
+			  "  eal:    [\"--no-pci\", \"--vdev=net_af_packet0,iface=veth0\"]\n"
+			  "  ports:  [{addresses: [\"10.0.0.1/24\", \"fd00::1/64\"], "
+			  "gateway: \"10.0.0.254\", cores: [0, 3]}]\n");
 
 	assert_int_equal(c->listen_count, 2);
 	assert_true(c->listen[1].v6);
@@ -78,9 +79,10 @@ static void test_ipv4_is_kept_as_mapped_ipv6(void **state)
 
 static void test_units(void **state)
 {
-	struct spate_config *c = load_good(ORIGIN "cache: {memory: 8388608, block: 64KiB}\n"
-						  "limits: {object: 1 MiB}\n"
-						  "timeouts: {header: 250ms, idle: 2m, drain: 1h, send: 7s}\n");
+	struct spate_config *c =
+		load_good(ORIGIN "cache: {memory: 8388608, block: 64KiB}\n"
+				 "limits: {object: 1 MiB}\n"
+				 "timeouts: {header: 250ms, idle: 2m, drain: 1h, send: 7s}\n");
 
 	assert_int_equal(c->cache.memory_bytes, 8 << 20);
 	assert_int_equal(c->cache.block_bytes, 65536);
@@ -131,7 +133,8 @@ static void test_empty_sections_are_defaults(void **state)
 
 static void test_texts_survive_the_canonical_form(void **state)
 {
-	struct spate_config *c = load_good("origins: [{dir: \"/srv/a \\\"b\\\" \\\\ {c}: ü€𝄞\"}]\n");
+	struct spate_config *c =
+		load_good("origins: [{dir: \"/srv/a \\\"b\\\" \\\\ {c}: ü€𝄞\"}]\n");
 
 	assert_string_equal(c->origins[0].dir, "/srv/a \"b\" \\ {c}: ü€𝄞");
 	spate_config_free(c);
@@ -148,16 +151,15 @@ static void test_an_alias_is_its_anchor(void **state)
 
 static void test_command_line_wins_over_the_file(void **state)
 {
-	struct spate_config_overrides ov = {
-		.count = 5,
-		.set = {{"cache.memory", "64MiB", "--memory"},
-			{"listen", "127.0.0.1:1", "--listen"},
-			{"listen", "127.0.0.1:2", "--listen"},
-			{"origins", "http://h:1/b", "--origin"},
-			{"origins", "/live=/srv/live", "--origin"}}};
+	struct spate_config_overrides ov = {.count = 5,
+					    .set = {{"cache.memory", "64MiB", "--memory"},
+						    {"listen", "127.0.0.1:1", "--listen"},
+						    {"listen", "127.0.0.1:2", "--listen"},
+						    {"origins", "http://h:1/b", "--origin"},
+						    {"origins", "/live=/srv/live", "--origin"}}};
 	struct spate_config_report r;
-	struct spate_config *c =
-		load_with("cache: {memory: 2GiB}\nlisten: \"1.1.1.1:1\"\norigins: [{dir: /x}]\n", &ov, &r);
+	struct spate_config *c = load_with(
+		"cache: {memory: 2GiB}\nlisten: \"1.1.1.1:1\"\norigins: [{dir: /x}]\n", &ov, &r);
 
 	assert_string_equal(r.text, "");
 	assert_int_equal(c->cache.memory_bytes, 64 << 20);

@@ -8,17 +8,22 @@ static const struct {
 	const char *text, *finding;
 } cases[] = {
 	/* YAML itself */
-	{"listen: [\n", "t.yaml:2:1: not YAML: did not find expected node content (while parsing a flow node)"},
+	{"listen: [\n",
+	 "t.yaml:2:1: not YAML: did not find expected node content (while parsing a flow node)"},
 	{"a: b: c\n", "t.yaml:1:5: not YAML: mapping values are not allowed in this context"},
-	{ORIGIN "---\nworkers: 2\n", "t.yaml:3:1: a second document: one file is one configuration"},
+	{ORIGIN "---\nworkers: 2\n",
+	 "t.yaml:3:1: a second document: one file is one configuration"},
 	{"- a\n", "t.yaml:1:1: expected keys and values such as \"workers: 1\", found a list"},
-	{"just words\n", "t.yaml:1:1: expected keys and values such as \"workers: 1\", found a single value"},
+	{"just words\n",
+	 "t.yaml:1:1: expected keys and values such as \"workers: 1\", found a single value"},
 	{"workers: 1\n\x01\n", "t.yaml: not YAML: control characters are not allowed at byte 11"},
 	/* keys */
-	{ORIGIN "worker: 2\n", "t.yaml:2:1: unknown key \"worker\": the nearest known one is \"workers\""},
+	{ORIGIN "worker: 2\n",
+	 "t.yaml:2:1: unknown key \"worker\": the nearest known one is \"workers\""},
 	{ORIGIN "cache: {memroy: 2GiB}\n",
 	 "t.yaml:2:9: unknown key \"memroy\" in cache: the nearest known one is \"memory\""},
-	{ORIGIN "memory: 2GiB\n", "t.yaml:2:1: unknown key \"memory\": did you mean \"cache.memory\"?"},
+	{ORIGIN "memory: 2GiB\n",
+	 "t.yaml:2:1: unknown key \"memory\": did you mean \"cache.memory\"?"},
 	{"origins: [{dir: /srv, mach: /}]\n",
 	 "t.yaml:1:23: unknown key \"mach\" in origins: the nearest known one is \"match\""},
 	{ORIGIN "workers: 1\nworkers: 2\n", "t.yaml:3:1: \"workers\" is given twice"},
@@ -28,22 +33,23 @@ static const struct {
 	{ORIGIN "workers:\n", "t.yaml:2:9: workers: has no value"},
 	{ORIGIN "cache: 2GiB\n", "t.yaml:2:8: cache: expected a mapping, found a single value"},
 	{"origins: /srv\n", "t.yaml:1:10: origins: expected a list, found a single value"},
-	{"origins: [/srv]\n",
-	 "t.yaml:1:11: origins: each entry is a mapping such as {match: ...}, found a single value"},
+	{"origins: [/srv]\n", "t.yaml:1:11: origins: each entry is a mapping such as {match: ...}, "
+			      "found a single value"},
 	{ORIGIN "log: {access: \"a\\0b\"}\n", "t.yaml:2:15: log.access: contains a NUL byte"},
 	{ORIGIN "log: {access: \"a\\nb\"}\n",
 	 "t.yaml:2:15: log.access: contains a control character or invalid UTF-8"},
 	/* values */
-	{ORIGIN "cache: {memory: 2GB}\n",
-	 "t.yaml:2:17: cache.memory: \"2GB\" is not a size: write bytes, or a number with KiB, MiB, GiB or TiB, "
-	 "such as 2GiB"},
+	{ORIGIN "cache: {memory: 2GB}\n", "t.yaml:2:17: cache.memory: \"2GB\" is not a size: write "
+					  "bytes, or a number with KiB, MiB, GiB or TiB, "
+					  "such as 2GiB"},
 	{ORIGIN "cache: {memory: 99999999999TiB}\n",
-	 "t.yaml:2:17: cache.memory: \"99999999999TiB\" is not a size: write bytes, or a number with KiB, MiB, "
+	 "t.yaml:2:17: cache.memory: \"99999999999TiB\" is not a size: write bytes, or a number "
+	 "with KiB, MiB, "
 	 "GiB or TiB, such as 2GiB"},
 	{ORIGIN "cache: {memory: 1KiB}\n",
 	 "t.yaml:2:17: cache.memory: \"1KiB\" is out of range: 2MiB to 16TiB"},
-	{ORIGIN "timeouts: {idle: 5}\n",
-	 "t.yaml:2:18: timeouts.idle: \"5\" is not a time: write a number with ms, s, m or h, such as 10s"},
+	{ORIGIN "timeouts: {idle: 5}\n", "t.yaml:2:18: timeouts.idle: \"5\" is not a time: write a "
+					 "number with ms, s, m or h, such as 10s"},
 	{ORIGIN "workers: -1\n", "t.yaml:2:10: workers: \"-1\" is not a whole number"},
 	{ORIGIN "workers: 65\n", "t.yaml:2:10: workers: \"65\" is out of range: 1 to 64"},
 	{ORIGIN "backend: socket\n",
@@ -57,25 +63,27 @@ static const struct {
 	 "t.yaml:2:15: cache.disk: size is missing: how many bytes of /d to use"},
 	{ORIGIN "cache: {disk: {size: 1GiB}}\n", "t.yaml:2:15: cache.disk: path is missing"},
 	/* addresses */
-	{ORIGIN "listen: [localhost:80]\n",
-	 "t.yaml:2:10: listen: \"localhost:80\" is not an address: write IP:port, such as 0.0.0.0:8080 or "
-	 "[::]:8080"},
-	{ORIGIN "listen: [\"::1:80\"]\n",
-	 "t.yaml:2:10: listen: \"::1:80\" is not an address: put an IPv6 address in brackets, such as [::]:8080"},
+	{ORIGIN "listen: [localhost:80]\n", "t.yaml:2:10: listen: \"localhost:80\" is not an "
+					    "address: write IP:port, such as 0.0.0.0:8080 or "
+					    "[::]:8080"},
+	{ORIGIN "listen: [\"::1:80\"]\n", "t.yaml:2:10: listen: \"::1:80\" is not an address: put "
+					  "an IPv6 address in brackets, such as [::]:8080"},
 	{ORIGIN "listen: [\"1.2.3.4:65536\"]\n",
-	 "t.yaml:2:10: listen: \"1.2.3.4:65536\" has no good port: write a number from 0 to 65535 after the last "
+	 "t.yaml:2:10: listen: \"1.2.3.4:65536\" has no good port: write a number from 0 to 65535 "
+	 "after the last "
 	 "colon"},
 	{ORIGIN "listen: [\"1.2.3.4:1\", \"1.2.3.4:1\"]\n",
 	 "t.yaml:2:23: listen: \"1.2.3.4:1\" is given twice"},
 	{ORIGIN "listen: []\n", "t.yaml:2:9: listen: 0 entries given: 1 to 64 can be taken"},
-	{ORIGIN "listen: off\n",
-	 "t.yaml:2:9: listen: \"off\" is not an address: write IP:port, such as 0.0.0.0:8080 or [::]:8080"},
+	{ORIGIN "listen: off\n", "t.yaml:2:9: listen: \"off\" is not an address: write IP:port, "
+				 "such as 0.0.0.0:8080 or [::]:8080"},
 	{ORIGIN "admin: \"0.0.0.0:8080\"\n",
 	 "t.yaml:2:8: admin: \"0.0.0.0:8080\" is also an address to serve viewers on"},
 	{ORIGIN "admin: [\"1.1.1.1:1\", \"1.1.1.1:2\"]\n",
 	 "t.yaml:2:22: admin: has too many entries: at most 1"},
 	/* origins */
-	{"workers: 1\n", "t.yaml: origins: none given: add an entry with a url or a dir, or --origin URL|DIR"},
+	{"workers: 1\n",
+	 "t.yaml: origins: none given: add an entry with a url or a dir, or --origin URL|DIR"},
 	{"origins: []\n",
 	 "t.yaml:1:10: origins: none given: add an entry with a url or a dir, or --origin URL|DIR"},
 	{"origins: [{match: /a}]\n", "t.yaml:1:11: origins[].url: is missing (or dir)"},
@@ -83,29 +91,34 @@ static const struct {
 	 "t.yaml:1:11: origins[]: has both url and dir: keep one"},
 	{"origins: [{match: a, dir: /b}]\n",
 	 "t.yaml:1:11: origins[].match: \"a\" does not begin with \"/\""},
-	{"origins:\n- {dir: /a}\n- {match: /, dir: /b}\n", "t.yaml:3:3: origins[].match: \"/\" is given twice"},
-	{"origins: [{url: \"https://a\"}]\n",
-	 "t.yaml:1:17: origins[].url: \"https://a\" is https: TLS to origins is not built yet, write http://"},
+	{"origins:\n- {dir: /a}\n- {match: /, dir: /b}\n",
+	 "t.yaml:3:3: origins[].match: \"/\" is given twice"},
+	{"origins: [{url: \"https://a\"}]\n", "t.yaml:1:17: origins[].url: \"https://a\" is https: "
+					      "TLS to origins is not built yet, write http://"},
 	{"origins: [{url: \"ftp://a\"}]\n",
 	 "t.yaml:1:17: origins[].url: \"ftp://a\" is not a URL: write http://host[:port][/base]"},
-	{"origins: [{url: \"http://a:0\"}]\n",
-	 "t.yaml:1:17: origins[].url: \"http://a:0\" has no good port: write a number from 1 to 65535"},
+	{"origins: [{url: \"http://a:0\"}]\n", "t.yaml:1:17: origins[].url: \"http://a:0\" has no "
+					       "good port: write a number from 1 to 65535"},
 	{"origins: [{url: \"http://u@a\"}]\n",
-	 "t.yaml:1:17: origins[].url: \"http://u@a\" has a user name: origins with credentials are not supported"},
+	 "t.yaml:1:17: origins[].url: \"http://u@a\" has a user name: origins with credentials are "
+	 "not supported"},
 	{"origins: [{url: \"http://a/?x\"}]\n",
 	 "t.yaml:1:17: origins[].url: \"http://a/?x\" has a query or fragment: an origin is "
 	 "http://host[:port][/base]"},
-	{"origins: [{url: \"http:///x\"}]\n",
-	 "t.yaml:1:17: origins[].url: \"http:///x\" has no good host name: write http://host[:port][/base]"},
+	{"origins: [{url: \"http:///x\"}]\n", "t.yaml:1:17: origins[].url: \"http:///x\" has no "
+					      "good host name: write http://host[:port][/base]"},
 	/* dpdk */
 	{ORIGIN "dpdk: {ports: [{addresses: [10.0.0.1]}]}\n",
 	 "t.yaml:2:29: dpdk.ports[].addresses: \"10.0.0.1\" has no prefix length, such as /24"},
 	{ORIGIN "dpdk: {ports: [{addresses: [10.0.0.1/33]}]}\n",
-	 "t.yaml:2:29: dpdk.ports[].addresses: \"10.0.0.1/33\" has no good prefix length: 0 to 32 for IPv4, 0 to "
+	 "t.yaml:2:29: dpdk.ports[].addresses: \"10.0.0.1/33\" has no good prefix length: 0 to 32 "
+	 "for IPv4, 0 to "
 	 "128 for IPv6"},
-	{ORIGIN "dpdk: {ports: [{cores: [0]}]}\n", "t.yaml:2:16: dpdk.ports[].addresses: is missing"},
+	{ORIGIN "dpdk: {ports: [{cores: [0]}]}\n",
+	 "t.yaml:2:16: dpdk.ports[].addresses: is missing"},
 	{ORIGIN "dpdk: {ports: [{addresses: [10.0.0.1/24], gateway: 10.0.1.1}]}\n",
-	 "t.yaml:2:52: dpdk.ports[].gateway: \"10.0.1.1\" is in the network of none of the port's addresses"},
+	 "t.yaml:2:52: dpdk.ports[].gateway: \"10.0.1.1\" is in the network of none of the port's "
+	 "addresses"},
 	{ORIGIN "dpdk: {ports: [{addresses: [10.0.0.1/24], gateway: [10.0.0.2, 10.0.0.3]}]}\n",
 	 "t.yaml:2:63: dpdk.ports[].gateway: a second one for IPv4"},
 };
@@ -129,23 +142,25 @@ static void test_every_mistake_has_a_line(void **state)
 
 static void test_the_option_is_named_for_its_value(void **state)
 {
-	struct spate_config_overrides ov = {.count = 2,
-					    .set = {{"cache.memory", "2GB", "--memory"},
-						    {"origins", "https://x", "--origin"}}};
+	struct spate_config_overrides ov = {
+		.count = 2,
+		.set = {{"cache.memory", "2GB", "--memory"}, {"origins", "https://x", "--origin"}}};
 	struct spate_config_report r;
 
 	assert_null(load_with(NULL, &ov, &r));
-	assert_string_equal(r.text,
-			    "--memory: cache.memory: \"2GB\" is not a size: write bytes, or a number with KiB, "
-			    "MiB, GiB or TiB, such as 2GiB\n"
-			    "--origin: origins[].url: \"https://x\" is https: TLS to origins is not built yet, "
-			    "write http://\n");
+	assert_string_equal(
+		r.text,
+		"--memory: cache.memory: \"2GB\" is not a size: write bytes, or a number with KiB, "
+		"MiB, GiB or TiB, such as 2GiB\n"
+		"--origin: origins[].url: \"https://x\" is https: TLS to origins is not built yet, "
+		"write http://\n");
 }
 
 static void test_a_rule_names_the_option_that_broke_it(void **state)
 {
 	struct spate_config_overrides ov = {
-		.count = 2, .set = {{"cache.block", "5000", "--set"}, {"origins", "x", "--origin"}}};
+		.count = 2,
+		.set = {{"cache.block", "5000", "--set"}, {"origins", "x", "--origin"}}};
 	struct spate_config_report r;
 
 	assert_null(load_with("cache:\n  block: 16KiB\n", &ov, &r));
@@ -158,7 +173,8 @@ static void test_a_file_that_is_not_there(void **state)
 	struct spate_config *c;
 
 	assert_int_equal(spate_config_load("no/such.yaml", NULL, &c, &r), -2);
-	assert_string_equal(r.text, "no/such.yaml: cannot read the configuration: No such file or directory\n");
+	assert_string_equal(
+		r.text, "no/such.yaml: cannot read the configuration: No such file or directory\n");
 }
 
 static void test_too_many_findings_do_not_overflow(void **state)
