@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define CONNS_MAX       (1u << 20)
@@ -239,7 +240,9 @@ static void arm_wake(struct spate_sock *k)
 
 static void enable(struct spate_sock *k)
 {
-	io_uring_enable_rings(&k->ring);
+	/* liburing 2.3 declares io_uring_enable_rings() but does not export it. */
+	if (syscall(__NR_io_uring_register, k->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) < 0)
+		abort(); /* a ring of our own that is disabled: cannot fail */
 	io_uring_register_ring_fd(&k->ring);
 	k->tick = k->w->now_us / SPATE_SOCK_TICK_US;
 	k->enabled = true;
