@@ -29,16 +29,28 @@ struct spate_log_record {
 	char text[];
 };
 
+#define SPATE_LOG_RECORD_MAX 65528u /* bytes, header included */
+
 struct spate_log_ring {
-	_Alignas(64) _Atomic uint32_t head;
-	_Alignas(64) _Atomic uint32_t tail;
-	uint32_t bytes; /* power of two */
+	_Alignas(64) _Atomic uint32_t head; /* consumer */
+	uint32_t tail_seen;
+	_Alignas(64) _Atomic uint32_t tail; /* producer */
+	uint32_t head_seen;
+	_Alignas(64) uint32_t bytes; /* power of two */
 	uint8_t *mem;
 };
 
+/*
+ * bytes: a power of two, 64 at least; give it twice the largest record or more, else that one may never fit.
+ * 0, -EINVAL, -ENOMEM. r is in memory aligned to 64.
+ */
 int spate_log_ring_init(struct spate_log_ring *r, uint32_t bytes);
 void spate_log_ring_finish(struct spate_log_ring *r);
-/* Producer: room for a record of n bytes (contiguous), or NULL; then publish with commit. */
+/*
+ * Producer: room for a record of n bytes (contiguous; n includes the header, is rounded up to 8 and at most
+ * SPATE_LOG_RECORD_MAX), with rec->bytes set; NULL: full. Then publish with commit, or claim again to drop it.
+ * A record may be committed shorter: lower rec->bytes (a multiple of 8) first.
+ */
 struct spate_log_record *spate_log_ring_claim(struct spate_log_ring *r, uint16_t n);
 void spate_log_ring_commit(struct spate_log_ring *r, struct spate_log_record *rec);
 /* Consumer: the oldest record, or NULL; next() frees it. */

@@ -17,8 +17,12 @@
 
 int spate_ring_init(struct spate_ring *r, uint32_t entries, int eventfd)
 {
+	size_t bytes = ((size_t)entries * sizeof(*r->slots) + 63) & ~(size_t)63;
+
 	memset(r, 0, sizeof(*r));
-	r->slots = aligned_alloc(64, (size_t)entries * sizeof(*r->slots));
+	if (entries < 2 || (entries & (entries - 1)) != 0 || entries > 1u << 31)
+		return -EINVAL;
+	r->slots = aligned_alloc(64, bytes);
 	if (r->slots == NULL)
 		return -ENOMEM;
 	r->mask = entries - 1;
@@ -70,7 +74,7 @@ void spate_ring_wake(struct spate_ring *r)
 {
 	uint64_t one = 1;
 
-	if (atomic_fetch_add_explicit(&r->sleeping, 0, memory_order_seq_cst) == 0)
+	if (atomic_fetch_add_explicit(&r->sleeping, 0, memory_order_acq_rel) == 0)
 		return;
 	while (write(r->eventfd, &one, sizeof(one)) < 0 && errno == EINTR)
 		;
@@ -78,8 +82,8 @@ void spate_ring_wake(struct spate_ring *r)
 
 bool spate_ring_sleep(struct spate_ring *r)
 {
-	atomic_exchange_explicit(&r->sleeping, 1, memory_order_seq_cst);
-	if (atomic_load_explicit(&r->tail, memory_order_seq_cst) ==
+	atomic_exchange_explicit(&r->sleeping, 1, memory_order_acq_rel);
+	if (atomic_load_explicit(&r->tail, memory_order_acquire) ==
 	    atomic_load_explicit(&r->head, memory_order_relaxed))
 		return true;
 	spate_ring_awake(r);

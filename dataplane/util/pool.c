@@ -1,3 +1,6 @@
+/*
+ * pool.c: where a pool's nodes come from: whole mappings, linked through their first word.
+ */
 #include "dataplane/util/pool.h"
 
 #include <sys/mman.h>
@@ -37,7 +40,7 @@ void *spate_pool_grow(struct spate_pool *p)
 		return NULL;
 	*(void **)(void *)mem = p->chunks;
 	p->chunks = mem;
-	for (uint32_t i = 0; i < n; i++) {
+	for (uint32_t i = n; i-- > 0;) { /* handed out in ascending order */
 		void *node = mem + 64 + (size_t)i * p->node_bytes;
 
 		*(void **)node = p->free;

@@ -80,13 +80,17 @@ struct spate_ring {
 	uint32_t tail_seen;
 	_Alignas(64) _Atomic uint32_t tail; /* producer */
 	uint32_t head_seen;
-	_Alignas(64) _Atomic uint32_t sleeping; /* the consumer's */
-	int eventfd;                            /* written by producers while sleeping */
+	_Alignas(64) _Atomic uint32_t sleeping; /* the consumer's; each wake of the producer takes this line */
+	_Alignas(64) int eventfd;               /* from here on nothing changes: both sides keep the line */
 	uint32_t mask;
 	struct spate_msg *slots;
 };
 
-/* entries: a power of two. eventfd: may be shared by several rings of one consumer. 0 or -ENOMEM. */
+/*
+ * entries: a power of two, 2 at least. eventfd: non-blocking; may be shared by several rings of one consumer
+ * (it then sleeps only when spate_ring_sleep() said true for each, and calls awake on all of them after).
+ * 0, -EINVAL (entries) or -ENOMEM. r is in memory aligned to 64.
+ */
 int spate_ring_init(struct spate_ring *r, uint32_t entries, int eventfd);
 void spate_ring_finish(struct spate_ring *r);
 bool spate_ring_push(struct spate_ring *r, const struct spate_msg *m); /* false: full; no wake-up */
