@@ -3,7 +3,8 @@
 
     /usr/bin/python3 tests/data/make.py          # writes beside itself, into sample/
 
-    sample/stream.mpd      SegmentTemplate: three video bitrates, one audio, 2 s segments (isoff-live)
+    sample/stream.mpd      SegmentTemplate with $Number$ and a timeline: three video bitrates, one audio, 2 s
+                           segments (isoff-live). ffmpeg asks for a segment too many without a timeline.
     sample/ondemand.mpd    SegmentBase: one video bitrate and the audio, each one file with a sidx
 
 The files are committed, so nobody needs to run this to use them. Encoding is bit-exact and on one thread;
@@ -41,7 +42,8 @@ def encode_video(size, rate, to):
 
 
 def encode_audio(to):
-    ffmpeg("-f", "lavfi", "-i", f"sine=frequency=330:beep_factor=4:sample_rate=48000:duration={SECONDS}",
+    """A little shorter: the encoder's own delay would otherwise make a thirteenth segment of one frame."""
+    ffmpeg("-f", "lavfi", "-i", f"sine=frequency=330:beep_factor=4:sample_rate=48000:duration={SECONDS - 0.1}",
            "-ac", 2, "-c:a", "aac", "-b:a", AUDIO_RATE, *EXACT, to)
 
 
@@ -49,7 +51,7 @@ def template(videos, audio):
     inputs = [a for v in [*videos, audio] for a in ("-i", v)]
     maps = [a for i in range(len(videos) + 1) for a in ("-map", str(i))]
     ffmpeg(*inputs, *maps, "-c", "copy", *EXACT, "-f", "dash", "-seg_duration", SEGMENT,
-           "-use_template", 1, "-use_timeline", 0,
+           "-use_template", 1, "-use_timeline", 1,
            "-init_seg_name", "$RepresentationID$/init.mp4",
            "-media_seg_name", "$RepresentationID$/$Number%03d$.m4s",
            "-adaptation_sets", f"id=0,streams={','.join(str(i) for i in range(len(videos)))} "

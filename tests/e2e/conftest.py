@@ -1,0 +1,137 @@
+"""
+Fixtures of the end-to-end suite. Every case goes through `edge_over` (or what is made of it), and so runs once for
+each backend in $SPATE_BACKENDS (default: sockets).
+
+    backend     how clients reach the edge (tests/lib/backend.py)
+    edge_over   edge_over(origin, ...) starts an edge; teardown ends it by SIGTERM and looks at how it went
+    nginx       nginx(server="location ...") starts a real origin over the sample
+    scripted    an origin that does what the test says
+    work        a folder of the test's own that other users may enter
+"""
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+
+import pytest
+
+TESTS = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TESTS / "lib"))
+
+from backend import BACKENDS  # noqa: E402
+from edge import Edge  # noqa: E402
+from nginx import Nginx  # noqa: E402
+from scripted import ScriptedOrigin  # noqa: E402
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Under CI nothing may be skipped: a missing piece is a failure there."""
+    report = (yield).get_result()
+    if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
+        report.outcome, report.longrepr = "failed", f"skipped under CI: {report.longrepr}"
+    setattr(item, f"report_{report.when}", report)
+
+
+@pytest.fixture(scope="session")
+def build():
+    return pathlib.Path(os.environ.get("SPATE_BUILD", TESTS.parent / "build")).resolve()
+
+
+@pytest.fixture(scope="session")
+def spate_bin(build):
+    """A copy that every user may run: the tree may lie in a folder that only its owner may enter."""
+    with tempfile.TemporaryDirectory(prefix="spate-bin-") as folder:
+        os.chmod(folder, 0o755)
+        yield shutil.copy2(build / "spate", folder)
+
+
+@pytest.fixture(scope="session")
+def sanitized(build):
+    """Timing limits are for the plain build; a sanitizer makes everything several times slower."""
+    return "asan" in build.name or "tsan" in build.name
+
+
+@pytest.fixture(scope="session")
+def sample():
+    return TESTS / "data/sample"
+
+
+@pytest.fixture(scope="session", params=os.environ.get("SPATE_BACKENDS", "sockets").split(","))
+def backend(request):
+    chosen = BACKENDS[request.param]()
+    with tempfile.TemporaryDirectory(prefix="spate-backend-") as folder:
+        chosen.setup(pathlib.Path(folder))
+        yield chosen
+        chosen.teardown()
+
+
+@pytest.fixture
+def work(request):
+    """Kept, and named in the output, when the test failed."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="spate-e2e-"))
+    folder.chmod(0o755)
+    yield folder
+    reports = [getattr(request.node, f"report_{when}", None) for when in ("setup", "call")]
+    if any(r and r.failed for r in reports):
+        print(f"left for you to look at: {folder}")
+        for name in ("spate.err", "spate.yaml", "access.log"):
+            for f in sorted(folder.rglob(name)):
+                print(f"--- {f}\n{f.read_text(errors='replace')[-3000:]}")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def edge_over(spate_bin, backend, work):
+    """edge_over(origin, **config): origin is a URL, a folder, an origin object, or a list of config entries."""
+    edges = []
+
+    def start(origin, user=None, ready=True, **config):
+        if hasattr(origin, "url"):
+            origin = origin.url()
+        if not isinstance(origin, list):
+            text = str(origin)
+            origin = [{"match": "/", ("url" if "://" in text else "dir"): text}]
+        folder = work / f"edge{len(edges)}"
+        folder.mkdir()
+        edges.append(Edge(spate_bin, folder, backend, {"origins": origin, **config}, user, ready))
+        return edges[-1]
+
+    yield start
+    problems = []
+    for edge in edges:
+        try:
+            edge.stop()
+        except AssertionError as e:
+            problems.append(str(e))
+    assert not problems, "\n".join(problems)
+
+
+@pytest.fixture
+def nginx(work, sample):
+    started = []
+
+    def start(server="", root=sample, http="", port=None):
+        started.append(Nginx(work / f"nginx{len(started)}", root, server, http, port))
+        return started[-1]
+
+    yield start
+    for n in started:
+        n.stop()
+
+
+@pytest.fixture
+def scripted():
+    origin = ScriptedOrigin()
+    yield origin
+    origin.stop()
+
+
+@pytest.fixture
+def folder(work):
+    """An empty folder for a directory origin."""
+    made = work / "content"
+    made.mkdir()
+    return made

@@ -1,0 +1,149 @@
+"""Many, slow and idle viewers: memory and descriptors stay bounded, others are served."""
+import resource
+import time
+
+import pytest
+
+from net import wait_until
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def files():
+    """Room for some thousands of sockets on the test's own side."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 16384), hard))
+    yield min(hard, 16384)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_2500_idle_connections(edge_over, sample, files):
+    assert files > 3000, "raise the hard limit of open files"
+    edge = edge_over(sample)
+    assert edge.get("/0/init.mp4").status == 200
+    before = edge.process.rss()
+    conns = [edge.connect() for _ in range(2500)]
+    wait_until(lambda: edge.metrics()["conn_open"] == 2500, 10, "2500 open")
+    want = (sample / "0/init.mp4").read_bytes()
+    for c in conns[::50]:
+        assert c.get("/0/init.mp4").body == want
+    assert edge.process.rss() - before < 2500 * 16384
+    for c in conns:
+        c.close()
+    wait_until(lambda: edge.metrics()["conn_open"] == 0, 10, "all closed")
+    assert edge.get("/0/init.mp4").body == want
+
+
+def test_connection_limit(edge_over, sample):
+    """Past the limit a viewer is turned away at once; those inside do not notice, and room comes back."""
+    edge = edge_over(sample, limits={"connections": 20})
+    conns = [edge.connect() for _ in range(20)]
+    assert all(c.get("/0/init.mp4").status == 200 for c in conns)
+    for _ in range(5):
+        with edge.connect(timeout=3) as over:
+            try:
+                over.request("/0/init.mp4")
+                assert over.rest() == b"" or True
+            except OSError:
+                pass
+    assert edge.metrics()["conn_refused"] == 5
+    assert all(c.get("/0/init.mp4").status == 200 for c in conns)
+    for c in conns:
+        c.close()
+    wait_until(lambda: edge.metrics()["conn_open"] == 0, what="room")
+    assert edge.get("/0/init.mp4").status == 200
+
+
+def test_requests_a_connection(edge_over, sample):
+    edge = edge_over(sample, limits={"requests": 3})
+    with edge.connect() as c:
+        assert [c.get("/0/init.mp4")["Connection"] for _ in range(3)][2] == "close"
+        assert c.closed()
+
+
+def test_slow_readers_cost_no_memory(edge_over, folder):
+    """200 viewers who read nothing of 20 MiB each: the edge holds one copy, in its cache."""
+    (folder / "big").write_bytes(b"x" * (20 * MIB))
+    edge = edge_over(folder)
+    assert len(edge.get("/big").body) == 20 * MIB
+    before = edge.process.rss()
+    conns = [edge.connect(rcvbuf=4096) for _ in range(200)]
+    for c in conns:
+        c.request("/big")
+    time.sleep(1)
+    assert edge.process.rss() - before < 40 * MIB
+    assert edge.get("/big").status == 200
+    assert conns[0].response().body == b"x" * (20 * MIB)  # and one of them wakes up
+    for c in conns:
+        c.close()
+
+
+def test_pipelining_without_reading_is_held_back(edge_over, sample):
+    """A viewer who only ever asks: the edge stops reading from it instead of queueing for ever."""
+    edge = edge_over(sample)
+    before = edge.process.rss()
+    with edge.connect(timeout=1, rcvbuf=4096) as c:
+        sent = 0
+        try:
+            while sent < 64 * MIB:
+                sent += c.sock.send(b"GET /2/001.m4s HTTP/1.1\r\nHost: x\r\n\r\n" * 1000)
+        except TimeoutError:
+            pass
+        assert sent < 64 * MIB
+        assert edge.process.rss() - before < 32 * MIB
+        assert edge.get("/0/init.mp4").status == 200
+
+
+def test_cache_never_passes_its_limit(edge_over, folder):
+    """Three times more content than memory: everything is right, evicted, and the limit holds."""
+    for i in range(48):
+        (folder / str(i)).write_bytes(bytes([i]) * MIB)
+    edge = edge_over(folder, cache={"memory": "16MiB"})
+    for turn in range(2):
+        for i in range(48):
+            assert edge.get(f"/{i}").body == bytes([i]) * MIB, (turn, i)
+            assert edge.metrics()["cache_bytes"] <= 16 * MIB
+    assert edge.metrics()["cache_evicted"] > 0
+
+
+def test_evicted_while_read(edge_over, folder):
+    """A slow viewer's object is pushed out of the cache; what it reads stays right."""
+    for i in range(40):
+        (folder / str(i)).write_bytes(bytes([i]) * MIB)
+    edge = edge_over(folder, cache={"memory": "16MiB"})
+    with edge.connect(rcvbuf=4096) as slow:
+        slow.request("/7")
+        head = slow.head()
+        for i in range(40):
+            assert edge.get(f"/{i}").body == bytes([i]) * MIB
+        assert slow._exactly(MIB, head) == bytes([7]) * MIB
+
+
+def test_ordinary_user_with_default_limits(edge_over, sample, files):
+    """uid 65534, 8 MiB of locked memory, 1024 files: the edge works, and says what it could not have."""
+    edge = edge_over(sample, user=65534)
+    want = (sample / "2/001.m4s").read_bytes()
+    assert edge.get("/2/001.m4s").body == want
+    conns = [edge.connect() for _ in range(1500)]  # past the soft limit of files, within the hard one
+    assert conns[-1].get("/2/001.m4s").body == want
+    for c in conns:
+        c.close()
+
+
+def test_descriptors_do_not_leak(edge_over, nginx, sample):
+    edge = edge_over(nginx())
+    edge.get("/0/init.mp4")
+    before = edge.process.fds()
+    for i in range(300):
+        assert edge.get(f"/0/init.mp4?{i}").status == 200
+    wait_until(lambda: edge.process.fds() <= before + 40, what="descriptors to be closed")
+
+
+@pytest.mark.parametrize("workers", [2])
+def test_several_workers(edge_over, nginx, sample, workers):
+    origin = nginx("add_header Cache-Control max-age=600;")
+    edge = edge_over(origin, workers=workers)
+    want = (sample / "2/001.m4s").read_bytes()
+    assert all(edge.get("/2/001.m4s").body == want for _ in range(50))
+    assert len(origin.settled("/2/001.m4s")) == 1

@@ -1,0 +1,182 @@
+"""SIGTERM drains, SIGHUP reloads."""
+import signal
+import socket
+import time
+
+import pytest
+
+from net import wait_until
+
+BODY = bytes(range(256)) * 8192  # 2 MiB
+
+
+def slow_origin(scripted, seconds=1.5):
+    def handler(conn, _request):
+        conn.head(content_length=len(BODY), cache_control="max-age=60")
+        conn.trickle(BODY, seconds)
+
+    scripted.on("/slow", handler)
+
+
+def test_term_finishes_what_flows(edge_over, scripted):
+    slow_origin(scripted)
+    edge = edge_over(scripted)
+    with edge.connect() as c:
+        c.request("/slow")
+        head = c.head()
+        edge.process.send(signal.SIGTERM)
+        assert c._exactly(len(BODY), head) == BODY
+        assert c.closed()
+    edge.stop()
+
+
+def test_term_refuses_new_connections(edge_over, scripted):
+    slow_origin(scripted)
+    edge = edge_over(scripted)
+    with edge.connect() as c:
+        c.request("/slow")
+        c.head()
+        edge.process.send(signal.SIGTERM)
+
+        def refused():
+            try:
+                with edge.connect(timeout=1) as late:
+                    late.get("/slow")
+                return False
+            except OSError:
+                return True
+
+        wait_until(refused, 1.0, "new connections refused")
+
+
+def test_term_ends_an_idle_edge_at_once(edge_over, sample):
+    edge = edge_over(sample, timeouts={"drain": "10s"})
+    with edge.connect() as c:
+        assert c.get("/0/init.mp4").status == 200
+        began = time.monotonic()
+        edge.process.send(signal.SIGTERM)
+        assert c.closed()
+        edge.stop()
+        assert time.monotonic() - began < 3
+
+
+def test_term_cuts_what_does_not_end(edge_over, scripted):
+    """The stated time is kept even when a viewer would take for ever."""
+    slow_origin(scripted, seconds=60)
+    edge = edge_over(scripted, timeouts={"drain": "1s"})
+    with edge.connect() as c:
+        c.request("/slow")
+        c.head()
+        began = time.monotonic()
+        edge.process.send(signal.SIGTERM)
+        edge.stop()
+        assert 0.5 < time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
+def test_both_signals_end_it_well(edge_over, sample, sig):
+    edge = edge_over(sample)
+    edge.process.send(sig)
+    edge.stop()
+
+
+def test_hup_changes_an_origin_and_drops_nobody(edge_over, scripted, folder):
+    slow_origin(scripted)
+    (folder / "new").write_bytes(b"from the folder")
+    edge = edge_over(scripted)
+    with edge.connect() as flowing, edge.connect() as idle:
+        assert idle.get("/new").status == 404
+        flowing.request("/slow")
+        head = flowing.head()
+        edge.configure({"origins": [{"match": "/", "dir": str(folder)}]})
+        edge.reload()
+
+        def answers():
+            r = idle.get(f"/new?{time.monotonic_ns()}")
+            return r.status == 200 and r.body == b"from the folder"
+
+        wait_until(answers, 5, "the new origin")
+        assert flowing._exactly(len(BODY), head) == BODY
+        assert flowing.get("/slow").status == 200  # what is kept stays
+    assert edge.metrics()["conn_reset"] == 0
+
+
+def test_hup_changes_a_timeout(edge_over, sample):
+    edge = edge_over(sample, timeouts={"idle": "30s"})
+    with edge.connect() as c:
+        assert c.get("/0/init.mp4").status == 200
+        edge.configure({"origins": [{"match": "/", "dir": str(sample)}], "timeouts": {"idle": "500ms"}})
+        edge.reload()
+        time.sleep(0.3)
+        assert c.get("/0/init.mp4").status == 200  # not dropped by the reload
+        assert c.closed(5)
+
+
+def test_hup_with_a_broken_file_keeps_the_old(edge_over, sample):
+    edge = edge_over(sample)
+    good = edge.file.read_text()
+    edge.file.write_text("listen: [nonsense\n")
+    edge.reload()
+    time.sleep(0.3)
+    assert edge.get("/0/init.mp4").status == 200
+    assert edge.file.name in edge.process.err.read_text()  # and says what was wrong, with the file's name
+    edge.file.write_text(good)
+    edge.reload()
+    assert edge.get("/0/init.mp4").status == 200
+
+
+def test_hup_reopens_the_log(edge_over, sample):
+    edge = edge_over(sample)
+    edge.get("/0/init.mp4")
+    assert len(edge.log(1)) == 1
+    edge.access.rename(edge.access.with_suffix(".1"))
+    edge.reload()
+    wait_until(edge.access.exists, 5, "a new log file")
+    edge.get("/0/init.mp4")
+    assert len(edge.log(1)) == 1
+
+
+def test_many_hups_under_load(edge_over, sample):
+    edge = edge_over(sample)
+    with edge.connect() as c:
+        for _ in range(30):
+            edge.reload()
+            assert c.get("/0/init.mp4").status == 200
+    assert edge.alive()
+
+
+def test_pipe_signal_is_survived(edge_over, sample):
+    """Viewers who vanish while bytes flow to them."""
+    edge = edge_over(sample)
+    for _ in range(50):
+        c = edge.connect()
+        c.request("/ondemand/mid.mp4")
+        c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        c.close()
+    assert edge.get("/0/init.mp4").status == 200
+
+
+def test_systemd_is_told(spate_bin, work, sample, backend):
+    """sd_notify: READY=1 once it serves, STOPPING=1 when it ends."""
+    from edge import Edge
+    import os
+    path = str(work / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.bind(path)
+        s.settimeout(5)
+        os.environ["NOTIFY_SOCKET"] = path
+        try:
+            (work / "e").mkdir()
+            edge = Edge(spate_bin, work / "e", backend, {"origins": [{"match": "/", "dir": str(sample)}]})
+        finally:
+            del os.environ["NOTIFY_SOCKET"]
+        assert "READY=1" in s.recv(4096).decode().split("\n")
+        edge.stop()
+        said = []
+        s.settimeout(0.5)
+        try:
+            while True:
+                said += s.recv(4096).decode().split("\n")
+        except TimeoutError:
+            pass
+        assert "STOPPING=1" in said

@@ -1,0 +1,146 @@
+"""The program under test: `spate run` with a configuration file of its own."""
+import json
+import os
+import signal
+import subprocess
+import urllib.error
+import urllib.request
+
+import yaml
+
+from net import Conn, Response, free_port, wait_until
+from proc import Process
+
+
+def merge(base, more):
+    """more over base, mapping by mapping."""
+    out = dict(base)
+    for key, value in more.items():
+        out[key] = merge(out[key], value) if isinstance(value, dict) and isinstance(out.get(key), dict) else value
+    return out
+
+
+class Edge:
+    """
+    config: over the test defaults, as in a configuration file. user: run as that uid with the limits a login
+    gives (locked memory 8 MiB, 1024 files). Started when made.
+    """
+
+    def __init__(self, binary, work, backend, config, user=None, ready=True):
+        self.binary, self.work, self.backend = binary, work, backend
+        self.port, self.admin_port = free_port(), free_port()
+        self.file, self.access = work / "spate.yaml", work / "access.log"
+        self.base = merge(backend.config(self.port), {
+            "workers": 1,
+            "cache": {"memory": "64MiB"},
+            "admin": f"127.0.0.1:{self.admin_port}",
+            "log": {"access": str(self.access), "format": "json"},
+            "timeouts": {"drain": "3s"},
+        })
+        self.configure(config)
+        argv = [binary, "run", "--config", self.file]
+        if user is not None:
+            os.chown(work, user, -1)
+            prefix = ["prlimit", "--memlock=8388608", "--nofile=1024:4096"]
+            if os.getuid() == 0:
+                prefix += ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--inh-caps=-all"]
+            argv = prefix + argv
+        self.process = Process("spate", argv, work)
+        self.stopped = False
+        if ready:
+            self.wait_ready()
+
+    def configure(self, config):
+        """Writes the file; a running edge takes it over by reload()."""
+        self.config = merge(self.base, config)
+        self.file.write_text(yaml.safe_dump(self.config, sort_keys=False))
+
+    def wait_ready(self):
+        def answers():
+            assert self.process.alive(), f"spate ended at once:\n{self.process.said().decode(errors='replace')}"
+            try:
+                return self.admin("/healthz")[0] == 200
+            except OSError:
+                return False
+
+        wait_until(answers, 15, "edge ready")
+
+    def alive(self):
+        return self.process.alive()
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def reload(self):
+        self.process.send(signal.SIGHUP)
+
+    def stop(self, seconds=10.0):
+        """SIGTERM; it must drain, leave with 0, and no sanitizer may have found anything."""
+        if self.stopped:
+            return
+        self.stopped = True
+        died = None if self.process.alive() else self.process.popen.returncode
+        code = self.process.end(seconds)
+        assert not self.process.findings(), self.process.findings()
+        said = self.process.err.read_bytes()[-4000:].decode(errors="replace")
+        assert died is None, f"spate died by itself with {died}:\n{said}"
+        assert code == 0, f"spate left with {code}:\n{said}"
+
+    # --- clients ---
+
+    def url(self, path="/", family=4):
+        host = self.backend.hosts[family]
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}{path}"
+
+    def connect(self, family=4, timeout=10.0, rcvbuf=None):
+        return Conn(self.backend.connect(self.port, family, timeout, rcvbuf), f"edge:{self.port}")
+
+    def get(self, path, method="GET", headers=(), version="1.1", family=4, timeout=10.0) -> Response:
+        """One request on a connection of its own."""
+        with self.connect(family, timeout) as c:
+            return c.get(path, method, headers, version)
+
+    def run(self, *argv, timeout=60):
+        """A client program; returns the CompletedProcess, output captured as bytes."""
+        return subprocess.run(self.backend.command([str(a) for a in argv]), stdin=subprocess.DEVNULL,
+                              capture_output=True, timeout=timeout, check=False)
+
+    # --- what it says about itself ---
+
+    def admin(self, path, method="GET", timeout=5):
+        """(status, body) from the admin endpoint, which is always on the kernel's own network."""
+        ask = urllib.request.Request(f"http://127.0.0.1:{self.admin_port}{path}", method=method)
+        try:
+            with urllib.request.urlopen(ask, timeout=timeout) as r:
+                return r.status, r.read()
+        except urllib.error.HTTPError as e:
+            return e.code, e.read()
+
+    def metrics(self):
+        """{name without "spate_" and "_total": the sum over all labels}."""
+        out = {}
+        status, body = self.admin("/metrics")
+        assert status == 200, body
+        for line in body.decode().splitlines():
+            if line and not line.startswith("#"):
+                series, value = line.rsplit(" ", 1)
+                name = series.split("{")[0].removeprefix("spate_").removesuffix("_total")
+                out[name] = out.get(name, 0) + float(value)
+        return out
+
+    def stat(self):
+        status, body = self.admin("/stat")
+        assert status == 200, body
+        return json.loads(body)
+
+    def log(self, at_least=0, seconds=5.0):
+        """Access records as dicts, once there are that many."""
+        def records():
+            if not self.access.exists():
+                return []
+            return [json.loads(x) for x in self.access.read_text().split("\n")[:-1]]
+
+        if at_least:
+            wait_until(lambda: len(records()) >= at_least, seconds, f"{at_least} access records")
+        return records()
