@@ -6,6 +6,7 @@
     sample/stream.mpd      SegmentTemplate with $Number$ and a timeline: three video bitrates, one audio, 2 s
                            segments (isoff-live). ffmpeg asks for a segment too many without a timeline.
     sample/ondemand.mpd    SegmentBase: one video bitrate and the audio, each one file with a sidx
+    sample/player.html     player.html, copied: a page that plays stream.mpd
 
 The files are committed, so nobody needs to run this to use them. Encoding is bit-exact and on one thread;
 the same ffmpeg gives the same bytes.
@@ -122,6 +123,7 @@ def main():
         seconds=SECONDS, segment=SEGMENT, vrate=VIDEO[1][2], arate=AUDIO_RATE, fps=FPS, width=width,
         height=height, vinit=vinit, vindex=vindex, ainit=ainit, aindex=aindex))
     shutil.rmtree(work)
+    shutil.copy(HERE / "player.html", OUT)
     total = sum(f.stat().st_size for f in OUT.rglob("*") if f.is_file())
     assert total <= LIMIT, f"{total} bytes are more than {LIMIT}"
     print(f"{OUT.name}: {total / 2**20:.2f} MiB")

@@ -74,7 +74,7 @@ def work(request):
     folder.chmod(0o755)
     yield folder
     reports = [getattr(request.node, f"report_{when}", None) for when in ("setup", "call")]
-    if any(r and r.failed for r in reports):
+    if getattr(request.node, "edge_failed", False) or any(r and r.failed for r in reports):
         print(f"left for you to look at: {folder}")
         for name in ("spate.err", "spate.yaml", "access.log"):
             for f in sorted(folder.rglob(name)):
@@ -84,7 +84,7 @@ def work(request):
 
 
 @pytest.fixture
-def edge_over(spate_bin, backend, work):
+def edge_over(request, spate_bin, backend, work):
     """edge_over(origin, **config): origin is a URL, a folder, an origin object, or a list of config entries."""
     edges = []
 
@@ -106,6 +106,7 @@ def edge_over(spate_bin, backend, work):
             edge.stop()
         except AssertionError as e:
             problems.append(str(e))
+    request.node.edge_failed = bool(problems)
     assert not problems, "\n".join(problems)
 
 

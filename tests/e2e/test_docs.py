@@ -5,6 +5,8 @@ import subprocess
 
 import pytest
 
+from net import free_port
+
 TOP = pathlib.Path(__file__).parents[2]
 DOCS = [TOP / "README.md", *sorted(TOP.glob("docs/*.md"))]
 TEXT = {d.relative_to(TOP).as_posix(): d.read_text() for d in DOCS}
@@ -18,10 +20,12 @@ def blocks(kind):
 
 @pytest.mark.parametrize("block", blocks("yaml"))
 def test_configurations_load(spate_bin, work, block):
-    """Paths of an example need not exist here, but every key, size and address must be right."""
+    """Paths of an example need not exist here nor its ports be free, but every key, size and address must be right."""
     for i, path in enumerate(sorted(set(re.findall(r"(?:dir|path): (/[\w/.-]+)", block)))):
         (work / str(i)).mkdir()
         block = block.replace(path, str(work / str(i)))
+    for port in set(re.findall(r":(8080|9090)\b", block)):
+        block = block.replace(f":{port}", f":{free_port()}")
     file = work / "example.yaml"
     file.write_text(block)
     done = subprocess.run([spate_bin, "check", "--config", file], capture_output=True, check=False, text=True)
