@@ -3,14 +3,15 @@
 
 See README.md for what makes it fair. Run it through `./dev bench http`, which builds a release first.
 """
+import os
 import sys
 
-sys.path.pop(0)  # this folder: it would hide Python's own http behind this file's name
+# This file's name would hide Python's own http.
+sys.path = [p for p in sys.path if os.path.abspath(p) != os.path.dirname(os.path.abspath(__file__))]
 
 import argparse
 import http.client
 import json
-import os
 import re
 import shutil
 import signal

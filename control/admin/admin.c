@@ -13,8 +13,9 @@
 #include "version.h"
 
 #define BODY_FIRST (64 * 1024)
-#define BODY_MAX   (16 * 1024 * 1024) /* of /metrics: more than SPATE_READERS_MAX workers can need \
-				       */
+#define BODY_MAX                                                                        \
+	(16 * 1024 * 1024) /* of /metrics: more than SPATE_READERS_MAX workers can need \
+			    */
 
 struct spate_admin {
 	struct spate_admin_setup s;

@@ -2,8 +2,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control/admin/config_json.h"
 #include "control/admin/view.h"
-#include "control/config/config.h"
 
 /* `"name":` after a comma, unless it opens the object. */
 static void key(struct spate_text *t, const char *name)
@@ -100,31 +100,6 @@ static void origins(const struct spate_config *c, struct spate_text *t)
 	spate_text_lit(t, "]");
 }
 
-static void config(const struct spate_config *c, struct spate_text *t)
-{
-	open_(t, "config", "{");
-	str(t, "file", c->path);
-	open_(t, "listen", "[");
-	for (uint32_t i = 0; i < c->listen_count; i++)
-		str(t, NULL, c->listen[i].text);
-	spate_text_lit(t, "]");
-	num(t, "workers", c->workers);
-	num(t, "cache_memory_bytes", c->cache.memory_bytes);
-	str(t, "log_access", c->log.access);
-	num(t, "timeout_header_ms", c->timeouts.header_ms);
-	num(t, "timeout_idle_ms", c->timeouts.idle_ms);
-	num(t, "timeout_send_ms", c->timeouts.send_ms);
-	num(t, "timeout_connect_ms", c->timeouts.connect_ms);
-	num(t, "timeout_origin_head_ms", c->timeouts.origin_head_ms);
-	num(t, "timeout_origin_idle_ms", c->timeouts.origin_idle_ms);
-	num(t, "timeout_drain_ms", c->timeouts.drain_ms);
-	num(t, "limit_connections", c->limits.connections);
-	num(t, "limit_requests", c->limits.requests);
-	num(t, "limit_object_bytes", c->limits.object_bytes);
-	num(t, "limit_origin_pool", c->limits.origin_pool);
-	spate_text_lit(t, "}");
-}
-
 void spate_stat_format(const struct spate_view *v, struct spate_text *t)
 {
 	open_(t, NULL, "{");
@@ -144,7 +119,9 @@ void spate_stat_format(const struct spate_view *v, struct spate_text *t)
 	cache(v, t);
 	if (v->config != NULL) {
 		origins(v->config, t);
-		config(v->config, t);
+		str(t, "config_file", v->config->path);
+		key(t, "config");
+		spate_config_json(v->config, t);
 	}
 	spate_text_lit(t, "}\n");
 }

@@ -109,6 +109,10 @@ static void test_shows_configuration_and_origins(void **state)
 
 	assert_string_equal(value(s), "\n");
 	assert_non_null(strstr(s, "\"listen\":[\"127.0.0.1:8080\"]"));
+	assert_non_null(strstr(s, "\"backend\":\"sockets\""));
+	assert_non_null(
+		strstr(strstr(s, "\"cache\":{\"memory_bytes\":"), "\"disk\":{\"path\":\"\""));
+	assert_non_null(strstr(strstr(s, "\"timeouts\":{"), "\"idle_ms\":60000"));
 	assert_non_null(strstr(s, "{\"match\":\"/live\",\"url\":\"http://127.0.0.1:9000\"}"));
 	assert_non_null(strstr(s, "{\"match\":\"/\",\"dir\":\"/srv/video\"}"));
 	spate_config_free(cfg);
