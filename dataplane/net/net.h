@@ -198,12 +198,13 @@ void spate_net_park(struct spate_net *n, struct spate_net_path *p);
 static inline struct spate_pkt_tx *spate_net_begin(struct spate_net *n, struct spate_net_path *p)
 {
 	struct spate_net_hot *h = spate_net_hot(n);
+
+	if (__builtin_expect(p->gen != h->gen, 0))
+		spate_net_resolve(n, p); /* may itself send: before the packet is taken */
 	struct spate_pkt_tx *tx = spate_txq_next(&h->iface[p->iface]->txq);
 
 	if (__builtin_expect(tx == NULL, 0))
 		return NULL;
-	if (__builtin_expect(p->gen != h->gen, 0))
-		spate_net_resolve(n, p);
 	memcpy(tx->head, p->head, sizeof(p->head));
 	tx->l2_len = p->l2_len;
 	tx->l3_len = p->l3_len;
@@ -267,7 +268,7 @@ static inline void spate_net_send(struct spate_net *n, struct spate_net_path *p,
 		spate_store16(ip + 4, (uint16_t)l4_total);
 		if (tos != 0) {
 			ip[0] = (uint8_t)(0x60 | tos >> 4);
-			ip[1] = (uint8_t)(tos << 4);
+			ip[1] = (uint8_t)(tos << 4 | (ip[1] & 0x0f)); /* the rest is flow label */
 		}
 	}
 	uint16_t seed = spate_csum_fold(pseudo);

@@ -1,0 +1,216 @@
+/*
+ * nd.c: neighbour solicitation and advertisement (RFC 4861 7), and the MLDv2 report that makes a snooping switch
+ * pass solicitations on to us (RFC 3810). Both only believe what comes from the link itself: hop limit 255.
+ */
+#include "dataplane/net/internal.h"
+
+#define NS              135
+#define NA              136
+#define OPT_SOURCE_MAC  1
+#define OPT_TARGET_MAC  2
+#define NA_SOLICITED    0x40
+#define NA_OVERRIDE     0x20
+#define MLD2_REPORT     143
+#define MLD_TO_EXCLUDE  4
+
+static const uint8_t all_nodes[16] = {0xff, 0x02, [15] = 1};
+
+static void solicited_node(const uint8_t ip[16], uint8_t group[16])
+{
+	memset(group, 0, 16);
+	group[0] = 0xff;
+	group[1] = 0x02;
+	group[11] = 1;
+	group[12] = 0xff;
+	memcpy(group + 13, ip + 13, 3);
+}
+
+/* RFC 2464 7 */
+static void group_mac(const uint8_t group[16], uint8_t mac[6])
+{
+	mac[0] = mac[1] = 0x33;
+	memcpy(mac + 2, group + 12, 4);
+}
+
+/* An NS or NA with its one option. flags: of NA. */
+static void send_nd(struct spate_net *n, unsigned iface, const uint8_t mac[6], uint8_t type, uint8_t flags,
+		    const uint8_t src[16], const uint8_t dst[16], const uint8_t target[16])
+{
+	struct spate_pkt_tx *tx = spate_net_frame(n, iface, mac, ETH_IP6);
+
+	if (tx == NULL)
+		return;
+	uint8_t *ip = tx->head + tx->l2_len, *m = ip + 40;
+	uint16_t csum;
+
+	spate_net_ip6_header(ip, PROTO_ICMP6, 255, src, dst, 32);
+	memset(m, 0, 8);
+	m[0] = type;
+	m[4] = flags;
+	memcpy(m + 8, target, 16);
+	m[24] = type == NS ? OPT_SOURCE_MAC : OPT_TARGET_MAC;
+	m[25] = 1;
+	memcpy(m + 26, n->iface[iface].mac, 6);
+	csum = (uint16_t)~spate_csum_fold(spate_net_pseudo6(src, dst, PROTO_ICMP6, 32) + spate_csum_words(m, 32));
+	memcpy(m + 2, &csum, 2);
+	tx->head_len = (uint16_t)(tx->l2_len + 40 + 32);
+	spate_net_frame_send(n, iface, tx);
+}
+
+void spate_net_nd_solicit(struct spate_net *n, unsigned iface, const uint8_t target[16],
+			  const uint8_t source[16], const uint8_t *unicast_mac)
+{
+	uint8_t group[16], mac[6];
+
+	if (unicast_mac != NULL) {
+		send_nd(n, iface, unicast_mac, NS, 0, source, target, target);
+		return;
+	}
+	solicited_node(target, group);
+	group_mac(group, mac);
+	send_nd(n, iface, mac, NS, 0, source, group, target);
+}
+
+/* RFC 4861 7.2.6 */
+void spate_net_nd_announce(struct spate_net *n, unsigned iface, const uint8_t ip[16])
+{
+	uint8_t mac[6];
+
+	group_mac(all_nodes, mac);
+	send_nd(n, iface, mac, NA, NA_OVERRIDE, ip, all_nodes, ip);
+}
+
+/* The MAC address in the option `type`, or NULL. false: the options are malformed (4.6). */
+static bool find_mac(const uint8_t *p, uint32_t len, uint8_t type, const uint8_t **mac)
+{
+	*mac = NULL;
+	while (len != 0) {
+		if (len < 8 || p[1] == 0 || p[1] * 8u > len)
+			return false;
+		if (p[0] == type && p[1] == 1)
+			*mac = p + 2;
+		len -= p[1] * 8u;
+		p += p[1] * 8;
+	}
+	return true;
+}
+
+/* Whether ip is on this link as far as we know: a stranger's claim fills no table. */
+static bool on_link(const struct spate_net *n, unsigned iface, const uint8_t ip[16])
+{
+	const struct route *r = spate_net_route_find(n, ip);
+
+	return is_link_local(ip) || (r != NULL && r->direct && r->iface == iface);
+}
+
+static enum spate_net_verdict solicitation(struct spate_net *n, const struct view *v, const uint8_t *m,
+					   uint32_t len)
+{
+	const uint8_t *src = v->ip + 8, *dst = v->ip + 24, *target = m + 8, *mac;
+	const struct address *a = spate_net_address_find(n, target);
+	uint8_t group[16];
+
+	if (target[0] == 0xff || !find_mac(m + 24, len - 24, OPT_SOURCE_MAC, &mac))
+		return SPATE_NET_DROP_ND;
+	if (ip_is_zero(src)) {
+		/* Somebody checks whether the address is free (RFC 4862 5.4.3): all shall hear that it is not. */
+		solicited_node(target, group);
+		if (mac != NULL || memcmp(dst, group, 16) != 0)
+			return SPATE_NET_DROP_ND;
+		if (a != NULL && a->iface == v->iface)
+			spate_net_nd_announce(n, v->iface, target);
+		return SPATE_NET_ND;
+	}
+	if (dst[0] == 0xff && mac == NULL)
+		return SPATE_NET_DROP_ND;
+	if (a == NULL || a->iface != v->iface)
+		return SPATE_NET_ND;
+	if (spate_net_local(n, src))
+		return SPATE_NET_DROP_ARP_CONFLICT;
+	if (mac != NULL && on_link(n, v->iface, src))
+		spate_net_neigh_learn(n, v->iface, src, mac, false, true);
+	send_nd(n, v->iface, mac != NULL ? mac : v->eth + 6, NA, NA_SOLICITED | NA_OVERRIDE, target, src, target);
+	return SPATE_NET_ND;
+}
+
+static enum spate_net_verdict advertisement(struct spate_net *n, const struct view *v, const uint8_t *m,
+					    uint32_t len)
+{
+	const uint8_t *target = m + 8, *mac;
+	bool solicited = m[4] & NA_SOLICITED, override = m[4] & NA_OVERRIDE;
+
+	if (target[0] == 0xff || (v->ip[24] == 0xff && solicited) ||
+	    !find_mac(m + 24, len - 24, OPT_TARGET_MAC, &mac))
+		return SPATE_NET_DROP_ND;
+	if (spate_net_local(n, target)) {
+		if (mac != NULL && memcmp(mac, n->iface[v->iface].mac, 6) != 0 &&
+		    spate_net_bucket_take(&n->defend, n->now_us))
+			spate_net_nd_announce(n, v->iface, target);
+		return SPATE_NET_DROP_ARP_CONFLICT;
+	}
+	struct neigh *e = spate_net_neigh_find(n, v->iface, target);
+
+	spate_net_neigh_share(n, v->iface, target, mac, solicited);
+	if (e == NULL)
+		return SPATE_NET_ND; /* 7.2.5: not a neighbour we care for */
+	if (mac == NULL) {
+		if (solicited)
+			spate_net_neigh_confirmed(n, e); /* an answer to a unicast probe may leave it out */
+		return SPATE_NET_ND;
+	}
+	/* Without override a known address is not replaced. */
+	if (!override && e->state >= NEIGH_REACHABLE && e->state <= NEIGH_PROBE && memcmp(e->mac, mac, 6) != 0)
+		return SPATE_NET_ND;
+	spate_net_neigh_learn(n, v->iface, target, mac, solicited, false);
+	return SPATE_NET_ND;
+}
+
+enum spate_net_verdict spate_net_nd_input(struct spate_net *n, const struct view *v, const uint8_t *icmp,
+					  uint32_t len)
+{
+	if (v->ip[7] != 255 || icmp[1] != 0 || len < 24)
+		return SPATE_NET_DROP_ND;
+	return icmp[0] == NS ? solicitation(n, v, icmp, len) : advertisement(n, v, icmp, len);
+}
+
+/* Joins the solicited-node group of ip. */
+static void report(struct spate_net *n, unsigned iface, const uint8_t from[16], const uint8_t ip[16])
+{
+	static const uint8_t routers[16] = {0xff, 0x02, [15] = 0x16};
+	const uint32_t len = 8 + 20;
+	uint8_t mac[6];
+	uint16_t csum;
+
+	group_mac(routers, mac);
+	struct spate_pkt_tx *tx = spate_net_frame(n, iface, mac, ETH_IP6);
+
+	if (tx == NULL)
+		return;
+	uint8_t *h = tx->head + tx->l2_len, *hop = h + 40, *m = hop + 8;
+
+	spate_net_ip6_header(h, 0, 1, from, routers, 8 + len);
+	memcpy(hop, "\x3a\0\5\2\0\0\1\0", 8); /* router alert (RFC 2711), padded */
+	memset(m, 0, len);
+	m[0] = MLD2_REPORT;
+	m[7] = 1;
+	m[8] = MLD_TO_EXCLUDE; /* exclude nobody: join */
+	solicited_node(ip, m + 12);
+	csum = (uint16_t)~spate_csum_fold(spate_net_pseudo6(from, routers, PROTO_ICMP6, len) +
+					  spate_csum_words(m, len));
+	memcpy(m + 2, &csum, 2);
+	tx->head_len = (uint16_t)(tx->l2_len + 48 + len);
+	spate_net_frame_send(n, iface, tx);
+}
+
+/* Sent from the link-local address (RFC 3810 5.2.13). */
+void spate_net_mld_report(struct spate_net *n, unsigned iface)
+{
+	const uint8_t *from = NULL;
+
+	for (unsigned i = 0; i < n->naddresses; i++)
+		if (n->address[i].link_local && n->address[i].iface == iface)
+			from = n->address[i].ip;
+	for (unsigned i = 0; i < n->naddresses && from != NULL; i++)
+		if (!is_ip4(n->address[i].ip) && n->address[i].iface == iface)
+			report(n, iface, from, n->address[i].ip);
+}

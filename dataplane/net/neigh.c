@@ -1,0 +1,317 @@
+/*
+ * neigh.c: who is where on the link. One table for ARP and neighbour discovery, the states of RFC 4861 7.3.2 for
+ * both, bounded: when it is full the neighbour that was in use longest ago goes.
+ *
+ *            use                answer                 30 s, in use: ask            3 times, no answer
+ *   (none) ───────► INCOMPLETE ─────────► REACHABLE ───────────────────► PROBE ──────────────────────► FAILED
+ *                       │                  ▲   │ 30 s, not in use           ▲                             │
+ *                       │ 3 times           answer ▼                        │ 5 s                         │ 3 s
+ *                       └──────► FAILED    └─ STALE ──── use ──────────► DELAY                        (asked again)
+ *
+ * A path keeps a copy of the MAC address; hot.gen moves whenever an address changes or goes away, and then each
+ * path looks again at its next packet. So a packet pays one compare, not a look-up.
+ */
+#include "dataplane/net/internal.h"
+
+#define REACHABLE_US 30000000u  /* RFC 4861 10: 30 s, times 0.5 to 1.5 */
+#define DELAY_US     5000000u
+#define RETRANS_US   1000000u
+#define PROBES       3
+#define FAILED_US    3000000u
+#define IN_USE_US    600000000u /* a path that was not resolved anew for this long may be gone */
+
+static unsigned hash(unsigned iface, const uint8_t ip[16])
+{
+	uint64_t a, b;
+
+	memcpy(&a, ip, 8);
+	memcpy(&b, ip + 8, 8);
+	a = (a ^ b * 0x9e3779b97f4a7c15u ^ iface) * 0xff51afd7ed558ccdu;
+	return (unsigned)(a >> 40) % NEIGH_BUCKETS;
+}
+
+static uint64_t jitter(struct spate_net *n, uint64_t us)
+{
+	n->seed ^= n->seed << 13;
+	n->seed ^= n->seed >> 7;
+	n->seed ^= n->seed << 17;
+	return us / 2 + n->seed % us;
+}
+
+static void moved(struct spate_net *n)
+{
+	if (++n->hot.gen == 0)
+		n->hot.gen = 1; /* 0 says: not resolved */
+}
+
+static void due(struct spate_net *n, struct neigh *e, uint64_t in_us)
+{
+	e->at_us = n->now_us + in_us;
+	if (e->at_us < n->neigh_due_us)
+		n->neigh_due_us = e->at_us;
+}
+
+struct neigh *spate_net_neigh_find(struct spate_net *n, unsigned iface, const uint8_t ip[16])
+{
+	for (uint16_t i = n->bucket[hash(iface, ip)]; i != NEIGH_NONE; i = n->neigh[i].next)
+		if (n->neigh[i].iface == iface && memcmp(n->neigh[i].ip, ip, 16) == 0)
+			return &n->neigh[i];
+	return NULL;
+}
+
+static void unlink_entry(struct spate_net *n, struct neigh *e)
+{
+	uint16_t self = (uint16_t)(e - n->neigh);
+	uint16_t *p = &n->bucket[hash(e->iface, e->ip)];
+
+	while (*p != self)
+		p = &n->neigh[*p].next;
+	*p = e->next;
+}
+
+static void drop_parked(struct spate_net *n, struct neigh *e)
+{
+	struct spate_txq *q = &n->iface[e->iface].hot.txq;
+
+	for (unsigned i = 0; i < e->nparked; i++) {
+		q->port->ops->tx_put(q->port, q->queue, &n->parked[e->parked[i]], 1);
+		n->parked_free[n->nparked_free++] = e->parked[i];
+		drop(n, SPATE_NET_DROP_NO_NEIGHBOUR);
+	}
+	e->nparked = 0;
+}
+
+static bool has_mac(const struct neigh *e)
+{
+	return e->state >= NEIGH_REACHABLE && e->state <= NEIGH_PROBE;
+}
+
+/* A free entry, or the one in use longest ago that nobody is waiting for. */
+static struct neigh *take_entry(struct spate_net *n)
+{
+	struct neigh *oldest = NULL;
+
+	if (n->neigh_high < SPATE_NET_NEIGHBOURS)
+		return &n->neigh[n->neigh_high++];
+	for (unsigned i = 0; i < SPATE_NET_NEIGHBOURS; i++) {
+		struct neigh *e = &n->neigh[i];
+
+		if (e->state != NEIGH_INCOMPLETE && (oldest == NULL || e->used_us < oldest->used_us))
+			oldest = e;
+	}
+	if (oldest == NULL)
+		return NULL;
+	unlink_entry(n, oldest);
+	if (has_mac(oldest))
+		moved(n);
+	return oldest;
+}
+
+struct neigh *spate_net_neigh_add(struct spate_net *n, unsigned iface, const uint8_t ip[16])
+{
+	struct neigh *e = take_entry(n);
+
+	if (e == NULL) {
+		drop(n, SPATE_NET_DROP_NEIGHBOUR_FULL);
+		return NULL;
+	}
+	unsigned b = hash(iface, ip);
+
+	*e = (struct neigh){.iface = (uint8_t)iface, .state = NEIGH_FREE, .next = n->bucket[b]};
+	memcpy(e->ip, ip, 16);
+	n->bucket[b] = (uint16_t)(e - n->neigh);
+	return e;
+}
+
+static void ask(struct spate_net *n, struct neigh *e)
+{
+	const struct address *src = spate_net_source(n, e->iface, e->ip);
+	const uint8_t *mac = e->state == NEIGH_PROBE ? e->mac : NULL;
+
+	e->probes++;
+	due(n, e, RETRANS_US);
+	if (src == NULL)
+		return;
+	if (!spate_net_bucket_take(&n->ask, n->now_us)) {
+		drop(n, SPATE_NET_DROP_ARP_RATE);
+		return;
+	}
+	if (is_ip4(e->ip))
+		spate_net_arp_request(n, e->iface, e->ip + 12, src->ip + 12, mac);
+	else
+		spate_net_nd_solicit(n, e->iface, e->ip, src->ip, mac);
+}
+
+bool spate_net_neigh_use(struct spate_net *n, struct neigh *e)
+{
+	e->used_us = n->now_us;
+	switch ((enum neigh_state)e->state) {
+	case NEIGH_FAILED:
+		if (n->now_us < e->at_us)
+			return false; /* did not answer a moment ago */
+		/* fall through */
+	case NEIGH_FREE:
+		e->state = NEIGH_INCOMPLETE;
+		e->probes = 0;
+		ask(n, e);
+		return false;
+	case NEIGH_INCOMPLETE:
+		return false;
+	case NEIGH_STALE:
+		e->state = NEIGH_DELAY;
+		due(n, e, DELAY_US);
+		return true;
+	case NEIGH_REACHABLE:
+	case NEIGH_DELAY:
+	case NEIGH_PROBE:
+		return true;
+	}
+	return false;
+}
+
+void spate_net_neigh_confirmed(struct spate_net *n, struct neigh *e)
+{
+	if (!has_mac(e))
+		return;
+	e->state = NEIGH_REACHABLE;
+	e->probes = 0;
+	due(n, e, jitter(n, REACHABLE_US));
+}
+
+static void send_parked(struct spate_net *n, struct neigh *e)
+{
+	struct spate_txq *q = &n->iface[e->iface].hot.txq;
+
+	for (unsigned i = 0; i < e->nparked; i++) {
+		struct spate_pkt_tx *tx = &n->parked[e->parked[i]];
+
+		memcpy(tx->head, e->mac, 6);
+		spate_txq_give(q, tx);
+		n->parked_free[n->nparked_free++] = e->parked[i];
+	}
+	e->nparked = 0;
+}
+
+void spate_net_neigh_learn(struct spate_net *n, unsigned iface, const uint8_t ip[16], const uint8_t mac[6],
+			   bool solicited, bool create)
+{
+	struct neigh *e = spate_net_neigh_find(n, iface, ip);
+
+	/* Nobody is at a group address or at zero: such a claim is a mistake or an attack. */
+	if ((mac[0] & 1) || memcmp(mac, "\0\0\0\0\0\0", 6) == 0)
+		return;
+	if (e == NULL) {
+		if (!create || (e = spate_net_neigh_add(n, iface, ip)) == NULL)
+			return;
+		memcpy(e->mac, mac, 6);
+		e->state = NEIGH_STALE;
+		due(n, e, IN_USE_US);
+		return;
+	}
+	bool had = has_mac(e), same = had && memcmp(e->mac, mac, 6) == 0;
+
+	memcpy(e->mac, mac, 6);
+	if (had && !same)
+		moved(n);
+	if (solicited || e->state == NEIGH_INCOMPLETE) {
+		e->state = NEIGH_REACHABLE;
+		e->probes = 0;
+		due(n, e, jitter(n, REACHABLE_US));
+	} else if (!same) {
+		/* Not asked for: use it, and check soon (RFC 4861 7.2.5). */
+		e->state = had && n->now_us - e->used_us < IN_USE_US ? NEIGH_DELAY : NEIGH_STALE;
+		due(n, e, DELAY_US);
+	}
+	send_parked(n, e);
+}
+
+/* The other workers may be waiting for this answer, or use the old address. A stranger's chatter is bounded. */
+void spate_net_neigh_share(struct spate_net *n, unsigned iface, const uint8_t ip[16], const uint8_t *mac,
+			   bool solicited)
+{
+	struct spate_net_post p = {.type = SPATE_POST_NEIGHBOUR, .solicited = solicited};
+
+	if (mac == NULL || n->setup.board == NULL || !spate_net_bucket_take(&n->post, n->now_us))
+		return;
+	p.worker = (uint8_t)n->setup.worker;
+	p.iface = (uint8_t)iface;
+	memcpy(p.mac, mac, 6);
+	memcpy(p.ip, ip, 16);
+	spate_net_board_post(n->setup.board, &p);
+}
+
+static void fail(struct spate_net *n, struct neigh *e)
+{
+	drop_parked(n, e);
+	if (has_mac(e))
+		moved(n);
+	e->state = NEIGH_FAILED;
+	due(n, e, FAILED_US);
+}
+
+/* The state's time is over. */
+static void expire(struct spate_net *n, struct neigh *e)
+{
+	bool in_use = n->now_us - e->used_us < IN_USE_US;
+
+	switch ((enum neigh_state)e->state) {
+	case NEIGH_INCOMPLETE:
+	case NEIGH_PROBE:
+		if (e->probes < PROBES)
+			ask(n, e);
+		else
+			fail(n, e);
+		break;
+	case NEIGH_REACHABLE:
+		if (in_use) {
+			e->state = NEIGH_PROBE;
+			e->probes = 0;
+			ask(n, e);
+			break;
+		}
+		/* Perhaps nobody uses it any more: paths look again, and then use() moves it on. */
+		e->state = NEIGH_STALE;
+		moved(n);
+		e->at_us = UINT64_MAX;
+		break;
+	case NEIGH_DELAY:
+		e->state = NEIGH_PROBE;
+		e->probes = 0;
+		ask(n, e);
+		break;
+	case NEIGH_FAILED:
+		e->state = NEIGH_FREE; /* the next use may ask again */
+		/* fall through */
+	case NEIGH_FREE:
+	case NEIGH_STALE:
+		e->at_us = UINT64_MAX; /* stays until used or pushed out */
+		break;
+	}
+}
+
+void spate_net_neigh_tick(struct spate_net *n)
+{
+	uint64_t next = UINT64_MAX;
+
+	n->neigh_due_us = UINT64_MAX;
+	for (unsigned i = 0; i < n->neigh_high; i++) {
+		struct neigh *e = &n->neigh[i];
+
+		if (e->at_us <= n->now_us)
+			expire(n, e);
+		if (e->at_us < next)
+			next = e->at_us;
+	}
+	n->neigh_due_us = next;
+}
+
+bool spate_net_neigh_park(struct spate_net *n, struct neigh *e, struct spate_txq *q)
+{
+	if (e->state != NEIGH_INCOMPLETE || e->nparked == PARKED_EACH || n->nparked_free == 0)
+		return false;
+	uint8_t slot = n->parked_free[--n->nparked_free];
+
+	e->parked[e->nparked++] = slot;
+	spate_txq_keep(q, &n->parked[slot]);
+	return true;
+}

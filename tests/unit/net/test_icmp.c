@@ -1,0 +1,242 @@
+/* ICMP, ICMPv6, neighbour discovery. */
+#include "world.h"
+
+static void assert_sum_good(void)
+{
+	const uint8_t *ip = us.out + 14;
+
+	if (ip[0] >> 4 == 4) {
+		assert_int_equal(spate_csum_fold(spate_csum_plain(ip, 20)), 0xffff);
+		assert_int_equal(spate_csum_fold(spate_csum_plain(ip + 20, us.out_len - 34)), 0xffff);
+		return;
+	}
+	assert_int_equal(spate_csum_fold(spate_csum_plain(ip + 8, 32) + __builtin_bswap16(58) +
+					 __builtin_bswap16((uint16_t)(us.out_len - 54)) +
+					 spate_csum_plain(ip + 40, us.out_len - 54)),
+			 0xffff);
+}
+
+static void test_echo_small_and_large(void **state)
+{
+	const size_t sizes[] = {8, 9, 64, 86, 87, 500, 1480};
+
+	for (unsigned i = 0; i < 7; i++) {
+		size_t n = ping4(sizes[i]);
+
+		give(frame, n);
+		assert_true(take());
+		assert_int_equal(us.out_len, n);
+		assert_int_equal(us.out[34], 0);
+		assert_memory_equal(us.out, mac_peer, 6);
+		assert_memory_equal(us.out + 42, frame + 42, sizes[i] - 8);
+		assert_sum_good();
+	}
+}
+
+static void test_echo_is_rate_limited(void **state)
+{
+	unsigned answered = 0;
+
+	for (unsigned i = 0; i < 3000; i++) {
+		give(frame, ping4(16));
+		answered += take();
+	}
+	assert_int_equal(answered, 1000);
+	us.now_us += 10000;
+	give(frame, ping4(16));
+	assert_true(take());
+}
+
+static size_t echo6(const char *dst, size_t len)
+{
+	uint8_t *m = ip6_from("fd00::2", dst, 58, len);
+
+	if (strncmp(dst, "ff", 2) == 0)
+		memcpy(frame, "\x33\x33\0\0\0\1", 6);
+	m[0] = 128;
+	m[7] = 5;
+	return seal(2);
+}
+
+static void test_echo6_unicast_and_to_all_nodes(void **state)
+{
+	give(frame, echo6("fd00::1", 64));
+	assert_true(take());
+	assert_int_equal(us.out[54], 129);
+	assert_sum_good();
+	give(frame, echo6("ff02::1", 700));
+	assert_true(take());
+	assert_int_equal(us.out[14 + 8], 0xfd); /* from an address of ours */
+	assert_int_equal(us.out_len, 754);
+	assert_sum_good();
+}
+
+static size_t ns(const char *src, const char *dst, const char *target, uint8_t hops)
+{
+	uint8_t *m = ip6_from(src, dst, 58, 32);
+
+	frame[14 + 7] = hops;
+	m[0] = 135;
+	ip_of(target, m + 8);
+	m[24] = 1;
+	m[25] = 1;
+	memcpy(m + 26, mac_peer, 6);
+	if (strncmp(dst, "ff", 2) == 0)
+		memcpy(frame, "\x33\x33\xff\0\0\1", 6);
+	return seal(2);
+}
+
+static void test_solicitation_is_answered_and_learnt(void **state)
+{
+	struct spate_net_path p;
+
+	give(frame, ns("fd00::2", "ff02::1:ff00:1", "fd00::1", 255));
+	assert_true(take());
+	assert_int_equal(us.out[54], 136);
+	assert_int_equal(us.out[58], 0x60); /* solicited, override */
+	assert_memory_equal(us.out + 54 + 26, mac_us, 6);
+	assert_int_equal(us.out[14 + 7], 255);
+	assert_sum_good();
+	assert_int_equal(path_to(&us, &p, "fd00::2"), 0);
+	assert_int_not_equal(p.gen, 0);
+	assert_memory_equal(p.head, mac_peer, 6);
+}
+
+static void test_solicitation_from_off_link_is_refused(void **state)
+{
+	give(frame, ns("fd00::2", "ff02::1:ff00:1", "fd00::1", 254));
+	assert_false(take());
+	assert_int_equal(count(SPATE_NET_DROP_ND), 1);
+	give(frame, ns("fd99::2", "ff02::1:ff00:1", "fd00::1", 255)); /* answered, but not remembered */
+	assert_true(take());
+	struct spate_net_path p;
+
+	assert_int_equal(path_to(&us, &p, "fd99::2"), -ENETUNREACH);
+}
+
+static void test_malformed_option_is_refused(void **state)
+{
+	size_t n = ns("fd00::2", "ff02::1:ff00:1", "fd00::1", 255);
+
+	frame[14 + 40 + 25] = 0; /* length 0 would loop for ever */
+	give(frame, seal(2));
+	assert_int_equal(count(SPATE_NET_DROP_ND), 1);
+	assert_true(n > 0);
+}
+
+static void test_unknown_neighbour6_is_solicited(void **state)
+{
+	struct spate_net_path p;
+	uint8_t *m;
+
+	assert_int_equal(path_to(&us, &p, "fd00::2"), 0);
+	assert_true(send_bare(&us, &p));
+	assert_true(take());
+	assert_memory_equal(us.out, "\x33\x33\xff\0\0\2", 6);
+	assert_int_equal(us.out[54], 135);
+	assert_sum_good();
+	m = ip6_from("fd00::2", "fd00::1", 58, 32);
+	frame[14 + 7] = 255;
+	m[0] = 136;
+	m[4] = 0x60;
+	ip_of("fd00::2", m + 8);
+	m[24] = 2;
+	m[25] = 1;
+	memcpy(m + 26, mac_peer, 6);
+	give(frame, seal(2));
+	assert_true(take());
+	assert_memory_equal(us.out, mac_peer, 6);
+	assert_int_equal(us.out[14 + 6], 6);
+}
+
+/* Fragmentation needed, quoting a segment from `src` to the peer. */
+static size_t frag_needed(const char *src, uint16_t mtu)
+{
+	uint8_t quote[28] = {0x45, 0, 5, 0xdc, 0, 0, 0x40, 0, 64, 6}, a[16], *m;
+
+	ip_of(src, a);
+	memcpy(quote + 12, a + 12, 4);
+	memcpy(quote + 16, "\x0a\0\0\2", 4);
+	spate_store16(quote + 20, 80);
+	spate_store16(quote + 22, 40000);
+	memcpy(quote + 24, "\1\2\3\4", 4);
+	m = ip4_from("10.0.0.254", "10.0.0.1", 1, 36);
+	m[0] = 3;
+	m[1] = 4;
+	spate_store16(m + 6, mtu);
+	memcpy(m + 8, quote, 28);
+	return seal(2);
+}
+
+static void test_frag_needed_becomes_an_event(void **state)
+{
+	give(frame, frag_needed("10.0.0.1", 1400));
+	assert_int_equal(us.in.nevents, 1);
+	assert_int_equal(us.in.events[0].type, SPATE_NET_PMTU);
+	assert_int_equal(us.in.events[0].mtu, 1400);
+	assert_int_equal(us.in.events[0].lport, 80);
+	assert_int_equal(us.in.events[0].rport, 40000);
+	assert_int_equal(us.in.events[0].seq, 0x01020304);
+	give(frame, frag_needed("10.0.0.1", 0)); /* a router of before 1990: the plateau below 1500 */
+	assert_int_equal(us.in.events[0].mtu, 1492);
+	give(frame, frag_needed("10.0.0.1", 1));
+	assert_int_equal(us.in.events[0].mtu, 68);
+}
+
+static void test_frag_needed_about_another_is_refused(void **state)
+{
+	give(frame, frag_needed("10.0.0.7", 1400));
+	assert_int_equal(us.in.nevents, 0);
+	assert_int_equal(count(SPATE_NET_DROP_ICMP_QUOTE), 1);
+}
+
+static void test_too_big_below_1280_is_refused(void **state)
+{
+	for (uint32_t mtu = 1279; mtu <= 1280; mtu++) {
+		uint8_t *m = ip6_from("fd00::fe", "fd00::1", 58, 56);
+
+		m[0] = 2;
+		m[6] = (uint8_t)(mtu >> 8);
+		m[7] = (uint8_t)mtu;
+		m[8] = 0x60;
+		m[14] = 6;
+		ip_of("fd00::1", m + 16);
+		ip_of("fd00::2", m + 32);
+		give(frame, seal(2));
+		assert_int_equal(us.in.nevents, mtu == 1280);
+	}
+}
+
+static void test_announce_says_who_we_are(void **state)
+{
+	unsigned arps = 0, nas = 0, reports = 0;
+
+	spate_net_announce(us.net, us.now_us);
+	while (take()) {
+		arps += us.out[12] == 8 && us.out[13] == 6;
+		nas += us.out[13] == 0xdd && us.out[14 + 6] == 58 && us.out[54] == 136;
+		reports += us.out[13] == 0xdd && us.out[14 + 6] == 0 && us.out[62] == 143;
+	}
+	assert_int_equal(arps, 1);
+	assert_int_equal(nas, 2); /* link-local and fd00::1 */
+	assert_int_equal(reports, 2);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, us_open, us_close)
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_echo_small_and_large),
+		T(test_echo_is_rate_limited),
+		T(test_echo6_unicast_and_to_all_nodes),
+		T(test_solicitation_is_answered_and_learnt),
+		T(test_solicitation_from_off_link_is_refused),
+		T(test_malformed_option_is_refused),
+		T(test_unknown_neighbour6_is_solicited),
+		T(test_frag_needed_becomes_an_event),
+		T(test_frag_needed_about_another_is_refused),
+		T(test_too_big_below_1280_is_refused),
+		T(test_announce_says_who_we_are),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
