@@ -132,6 +132,8 @@ static void test_moved_neighbour_moves_the_path(void **state)
 
 	assert_int_equal(path_to(&us, &p, "10.0.0.2"), 0);
 	give(frame, arp(2, mac_peer, "10.0.0.2", "10.0.0.1"));
+	assert_true(send_bare(&us, &p));
+	assert_int_not_equal(p.gen, 0);
 	give(frame, arp(1, elsewhere, "10.0.0.2", "10.0.0.2")); /* gratuitous */
 	while (take())
 		;
