@@ -113,6 +113,8 @@ static void format_combined(const struct spate_log_record *rec, struct spate_tex
 	spate_text_lit(t, "] \"");
 	if (rec->url_len == 0) { /* no request line to show: nginx writes "-" too */
 		spate_text_lit(t, "-");
+	} else if (rec->method == SPATE_HTTP_UNKNOWN) { /* the first line of what did not parse */
+		spate_text_hex(t, x.url, rec->url_len);
 	} else {
 		spate_text_str(t, method_name(rec->method));
 		spate_text_lit(t, " ");

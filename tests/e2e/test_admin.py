@@ -19,10 +19,10 @@ def test_metrics_is_prometheus_text(edge_over, sample):
     edge = edge_over(sample)
     status, body = edge.admin("/metrics")
     lines = body.decode().splitlines()
-    series = re.compile(r'^spate_[a-z0-9_]+(\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\})? -?[0-9.e+]+$')
+    series = re.compile(r'^(spate|process)_[a-z0-9_]+(\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\})? -?[0-9.e+]+$')
     assert status == 200 and lines
     for line in lines:
-        assert re.match(r"^# (HELP|TYPE) spate_", line) or series.match(line), line
+        assert re.match(r"^# (HELP|TYPE) (spate|process)_", line) or series.match(line), line
     typed = {x.split()[2] for x in lines if x.startswith("# TYPE")}
     assert all(re.split(r"[{ ]", x)[0] in typed for x in lines if not x.startswith("#"))
 

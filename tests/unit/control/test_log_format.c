@@ -94,6 +94,19 @@ static void test_combined_bad_request(void **state)
 	       "192.0.2.1 - - [29/Feb/2024:12:34:56 +0000] \"-\" 400 0 \"-\" \"-\" none\n");
 }
 
+static void test_combined_shows_a_line_that_did_not_parse(void **state)
+{
+	struct spate_log_record *rec = record("\x16\x03 hello", "", "", "");
+
+	rec->status = 400;
+	rec->method = SPATE_HTTP_UNKNOWN;
+	rec->body_bytes = 0;
+	rec->cache = SPATE_LOG_NONE;
+	expect(SPATE_LOG_LINE_COMBINED, rec,
+	       "192.0.2.1 - - [29/Feb/2024:12:34:56 +0000] \"\\x16\\x03 hello\" 400 0 \"-\" \"-\" "
+	       "none\n");
+}
+
 static void test_each_cache_verdict_has_its_name(void **state)
 {
 	static const char *const want[] = {"none",      "hit",         "miss",
@@ -144,6 +157,7 @@ int main(void)
 		cmocka_unit_test(test_json_leaves_out_what_was_not_sent),
 		cmocka_unit_test(test_combined_whole),
 		cmocka_unit_test(test_combined_bad_request),
+		cmocka_unit_test(test_combined_shows_a_line_that_did_not_parse),
 		cmocka_unit_test(test_each_cache_verdict_has_its_name),
 		cmocka_unit_test(test_no_room_leaves_text_as_it_was),
 		cmocka_unit_test(test_line_max_holds_for_the_worst_bytes),
