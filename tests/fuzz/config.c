@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (ret < 0) {
 		if (report.errors == 0)
 			abort(); /* refused without a word */
-		if (strstr(report.text, "fuzz: internal:"))
+		if (strncmp(report.text, "fuzz: internal:", 15) == 0)
 			abort(); /* read.c wrote what the schema does not take */
 		return 0;
 	}
