@@ -1,8 +1,11 @@
 #include "dataplane/http/request.h"
 
+#include <assert.h>
+#include <stdatomic.h>
+
 #include "dataplane/http/field.h"
 #include "dataplane/http/host.h"
-#include "dataplane/http/scan_plain.h"
+#include "dataplane/http/scan_x86.h"
 
 #define LITERAL(s) ((struct spate_slice){"" s, sizeof(s) - 1})
 
@@ -12,6 +15,25 @@ struct seen {
 	bool range_again, if_range_again, if_modified_again, if_unmodified_again;
 	bool bad_host, bad_framing, bad_coding, bad_expectation;
 };
+
+/*
+ * memset, 16 bytes a store: for a size this large gcc would put a "rep stos" here, whose start-up costs as much as
+ * parsing a short request.
+ */
+static inline void clear(struct spate_http_request *r)
+{
+	typedef uint64_t pair __attribute__((vector_size(16), aligned(8), may_alias));
+	char *p = (char *)r;
+	size_t i = 0;
+
+	static_assert(sizeof(*r) % 8 == 0, "cleared whole");
+	for (; i + sizeof(pair) <= sizeof(*r); i += sizeof(pair)) {
+		*(pair *)(void *)(p + i) = (pair){0, 0};
+		__asm__ volatile("" ::: "memory"); /* or the loop would become memset again */
+	}
+	if (i < sizeof(*r))
+		*(uint64_t *)(void *)(p + i) = 0;
+}
 
 static enum spate_http_method method_of(struct spate_slice m)
 {
@@ -306,6 +328,7 @@ static inline enum spate_request_verdict finish(struct spate_http_request *r,
 	return SPATE_REQUEST_OK;
 }
 
+/* One parser an instruction set, so that its scans are inlined into it. */
 #define ISA
 #define PARSE_HEAD  parse_head_plain
 #define FIELD_LINE  field_line_plain
@@ -313,12 +336,38 @@ static inline enum spate_request_verdict finish(struct spate_http_request *r,
 #define SCAN_VALUE  scan_value_plain
 #define SCAN_TARGET scan_target_plain
 #include "dataplane/http/request_head.h"
-#undef ISA
-#undef PARSE_HEAD
-#undef FIELD_LINE
-#undef SCAN_TOKEN
-#undef SCAN_VALUE
-#undef SCAN_TARGET
+
+#if SPATE_SCAN_X86
+#define ISA         SSE42_TARGET
+#define PARSE_HEAD  parse_head_sse42
+#define FIELD_LINE  field_line_sse42
+#define SCAN_TOKEN  scan_token_sse42
+#define SCAN_VALUE  scan_value_sse42
+#define SCAN_TARGET scan_target_sse42
+#include "dataplane/http/request_head.h"
+
+#define ISA         AVX2_TARGET
+#define PARSE_HEAD  parse_head_avx2
+#define FIELD_LINE  field_line_avx2
+#define SCAN_TOKEN  scan_token_avx2
+#define SCAN_VALUE  scan_value_avx2
+#define SCAN_TARGET scan_target_avx2
+#include "dataplane/http/request_head.h"
+#endif
+
+typedef enum spate_request_verdict parse_head_fn(const uint8_t *start, const uint8_t *end,
+						 struct spate_http_request *r);
+
+static parse_head_fn *parser_of(enum spate_isa isa)
+{
+#if SPATE_SCAN_X86
+	if (isa == SPATE_ISA_AVX2)
+		return parse_head_avx2;
+	if (isa == SPATE_ISA_SSE42)
+		return parse_head_sse42;
+#endif
+	return parse_head_plain;
+}
 
 /*
  * After a NEED_MORE only a new line end, or a limit, can change the verdict. So a head that
@@ -335,8 +384,8 @@ static bool nothing_new(const uint8_t *p, size_t len, uint32_t scanned)
 	return memchr(p + scanned, '\n', len - scanned) == NULL;
 }
 
-enum spate_request_verdict spate_http_request_parse(const uint8_t *p, size_t len,
-						    struct spate_http_request *r)
+static inline enum spate_request_verdict parse_with(parse_head_fn *parse_head, const uint8_t *p,
+						    size_t len, struct spate_http_request *r)
 {
 	size_t most = len < SPATE_REQUEST_HEAD_MAX ? len : SPATE_REQUEST_HEAD_MAX;
 
@@ -345,7 +394,7 @@ enum spate_request_verdict spate_http_request_parse(const uint8_t *p, size_t len
 		return SPATE_REQUEST_NEED_MORE;
 	}
 
-	enum spate_request_verdict v = parse_head_plain(p, p + most, r);
+	enum spate_request_verdict v = parse_head(p, p + most, r);
 
 	if (v == SPATE_REQUEST_NEED_MORE) {
 		if (most == SPATE_REQUEST_HEAD_MAX)
@@ -353,6 +402,31 @@ enum spate_request_verdict spate_http_request_parse(const uint8_t *p, size_t len
 		r->scanned = (uint32_t)most;
 	}
 	return v;
+}
+
+static parse_head_fn first_parse;
+/* The first call picks the parser; two threads that race here store the same pointer. */
+static _Atomic(parse_head_fn *) best_parser = first_parse;
+
+static enum spate_request_verdict first_parse(const uint8_t *start, const uint8_t *end,
+					      struct spate_http_request *r)
+{
+	parse_head_fn *best = parser_of(spate_isa_best());
+
+	atomic_store_explicit(&best_parser, best, memory_order_relaxed);
+	return best(start, end, r);
+}
+
+enum spate_request_verdict spate_http_request_parse(const uint8_t *p, size_t len,
+						    struct spate_http_request *r)
+{
+	return parse_with(atomic_load_explicit(&best_parser, memory_order_relaxed), p, len, r);
+}
+
+enum spate_request_verdict spate_http_request_parse_as(enum spate_isa isa, const uint8_t *p, size_t len,
+						       struct spate_http_request *r)
+{
+	return parse_with(parser_of(isa <= spate_isa_best() ? isa : SPATE_ISA_PLAIN), p, len, r);
 }
 
 unsigned spate_http_request_status(enum spate_request_verdict v)

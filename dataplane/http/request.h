@@ -29,6 +29,7 @@
 #include <stdint.h>
 
 #include "dataplane/http/method.h"
+#include "dataplane/http/scan.h"
 #include "dataplane/http/slice.h"
 
 #define SPATE_REQUEST_LINE_MAX 8192  /* bytes, without CRLF; more is 414 (RFC 9112 3) */
@@ -110,6 +111,10 @@ static inline void spate_http_request_init(struct spate_http_request *r)
 /* len: at least 1. Reads at most SPATE_REQUEST_HEAD_MAX bytes. Fills r on OK. */
 enum spate_request_verdict spate_http_request_parse(const uint8_t *p, size_t len,
 						    struct spate_http_request *r);
+
+/* The same with the scans of one instruction set, for tests and benches; PLAIN where the CPU has not got it. */
+enum spate_request_verdict spate_http_request_parse_as(enum spate_isa isa, const uint8_t *p, size_t len,
+						       struct spate_http_request *r);
 
 /* 0 for OK and NEED_MORE, else the status to answer before closing. */
 unsigned spate_http_request_status(enum spate_request_verdict v);

@@ -44,7 +44,7 @@ ISA static enum spate_request_verdict PARSE_HEAD(const uint8_t *start, const uin
 	if (sp == target)
 		return SPATE_REQUEST_BAD_LINE;
 
-	memset(r, 0, sizeof(*r));
+	clear(r);
 	r->head = (const char *)start;
 	r->method_name = method_name;
 	r->target = spate_slice_of(target, (size_t)(sp - target));
@@ -83,3 +83,10 @@ ISA static enum spate_request_verdict PARSE_HEAD(const uint8_t *start, const uin
 		take_field(r, &seen, &f);
 	}
 }
+
+#undef ISA
+#undef PARSE_HEAD
+#undef FIELD_LINE
+#undef SCAN_TOKEN
+#undef SCAN_VALUE
+#undef SCAN_TARGET
