@@ -156,7 +156,12 @@ static uint32_t initial_age(const struct spate_response *r, int64_t date_s, int6
 			    int64_t response_s)
 {
 	int64_t apparent = at_least_zero(response_s - date_s);
-	int64_t age = at_least_zero(delta_seconds(r->age));
+	struct spate_slice list = r->age, first = {NULL, 0};
+
+	/* Of a list the first member counts, what is no number is ignored (5.1). */
+	spate_slice_next(&list, &first);
+
+	int64_t age = at_least_zero(delta_seconds(first));
 	int64_t corrected = age + at_least_zero(response_s - request_s);
 
 	return clamp_delta(apparent > corrected ? apparent : corrected);

@@ -133,8 +133,7 @@ static enum spate_response_verdict finish(struct spate_response *r, const struct
 	r->keep_alive = !seen->close && (r->minor > 0 || seen->keep_alive);
 	if (r->head_request || r->status == 204 || r->status == 304) {
 		r->body = SPATE_BODY_NONE;
-		/* A 204 that announces a body (6.1, RFC 9110 8.6: MUST NOT) may be followed by one.
-		 */
+		/* A 204 that announces a body (RFC 9110 8.6: MUST NOT) may send one. */
 		if (r->status == 204 && (r->chunked || r->content_length > 0))
 			r->keep_alive = false;
 	} else if (r->chunked) {
@@ -267,10 +266,18 @@ bool spate_content_range_parse(struct spate_slice value, uint64_t *first, uint64
 bool spate_response_field_is_hop(struct spate_slice name)
 {
 	static const struct spate_slice hop[] = {
-		{"connection", 10}, {"keep-alive", 10},    {"te", 2},
-		{"trailer", 7},     {"upgrade", 7},        {"transfer-encoding", 17},
-		{"age", 3},         {"date", 4},           {"content-length", 14},
-		{"set-cookie", 10}, {"content-range", 13}, {"accept-ranges", 13},
+		SPATE_SLICE_INIT("connection"),
+		SPATE_SLICE_INIT("keep-alive"),
+		SPATE_SLICE_INIT("te"),
+		SPATE_SLICE_INIT("trailer"),
+		SPATE_SLICE_INIT("upgrade"),
+		SPATE_SLICE_INIT("transfer-encoding"),
+		SPATE_SLICE_INIT("content-length"),
+		SPATE_SLICE_INIT("content-range"),
+		SPATE_SLICE_INIT("age"),
+		SPATE_SLICE_INIT("date"),
+		SPATE_SLICE_INIT("set-cookie"),
+		SPATE_SLICE_INIT("accept-ranges"),
 	};
 
 	for (size_t i = 0; i < sizeof(hop) / sizeof(hop[0]); i++)

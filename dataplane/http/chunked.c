@@ -1,24 +1,31 @@
 #include "dataplane/http/chunked.h"
 
+#include "dataplane/http/scan.h"
+
 /*
- *   chunk = size [ext] CRLF data CRLF ... "0" [ext] CRLF *(trailer CRLF) CRLF          (RFC
- * 9112 7.1)
+ * size [ext] CRLF data CRLF ... "0" [ext] CRLF *(trailer CRLF) CRLF              (RFC 9112 7.1)
  *
- *        +---- digit            SIZE_FIRST: none seen yet
- *   SIZE ; or SP -> EXT         quoted strings in an extension may hold ';' and '"' but no CR or LF
- *        CR -> SIZE_LF -> DATA -> DATA_CR -> DATA_LF -> SIZE_FIRST
- *                     size 0 -> TRAILER_START -> TRAILER ... -> END_LF -> DONE
+ *   SIZE_FIRST -> SIZE -> (BWS ->) (EXT ->) SIZE_LF -> DATA -> DATA_CR -> DATA_LF -> SIZE_FIRST
+ *                                             | size 0
+ *                                             v
+ *                      TRAILER_LF <----> TRAILER_START -> END_LF -> END
+ *                          ^                  v
+ *                    TRAILER_VALUE <- TRAILER_NAME
+ *
+ * An extension's quoted string may hold ';' and '"' but neither CR nor LF, so it needs no state.
  */
 enum state {
 	SIZE_FIRST,
 	SIZE,
+	BWS,
 	EXT,
 	SIZE_LF,
 	DATA,
 	DATA_CR,
 	DATA_LF,
 	TRAILER_START,
-	TRAILER,
+	TRAILER_NAME,
+	TRAILER_VALUE,
 	TRAILER_LF,
 	END_LF,
 	END,
@@ -41,7 +48,17 @@ static int hex_of(uint8_t b)
 /* HTAB, SP, VCHAR, obs-text: what a line may hold. */
 static bool is_text(uint8_t b)
 {
-	return b == '\t' || (b >= 0x20 && b != 0x7f);
+	return (spate_char_class[b] & SPATE_CHAR_VALUE) != 0;
+}
+
+static bool is_token(uint8_t b)
+{
+	return (spate_char_class[b] & SPATE_CHAR_TOKEN) != 0;
+}
+
+static enum state in_extension(struct spate_chunked *c, enum state next)
+{
+	return ++c->extensions > SPATE_CHUNKED_EXTENSIONS_MAX ? BROKEN : next;
 }
 
 static enum state after_size(struct spate_chunked *c, uint8_t b)
@@ -60,12 +77,15 @@ static enum state after_size(struct spate_chunked *c, uint8_t b)
 		return BROKEN;
 	if (b == '\r')
 		return SIZE_LF;
-	/* BWS before an extension (7.1.1); a size followed by space and nothing else is not one. */
-	if (b == ';' || b == ' ' || b == '\t') {
-		c->extensions++;
-		return EXT;
-	}
-	return BROKEN;
+	/* White space may come before an extension (7.1.1), but then there must be one. */
+	if (b == ' ' || b == '\t')
+		return in_extension(c, BWS);
+	return b == ';' ? in_extension(c, EXT) : BROKEN;
+}
+
+static enum state in_trailer(struct spate_chunked *c, enum state next)
+{
+	return ++c->trailers > SPATE_CHUNKED_TRAILERS_MAX ? BROKEN : next;
 }
 
 /* Everything but the data itself, a byte at a time: size lines are short and trailers rare. */
@@ -78,12 +98,14 @@ static enum state step(struct spate_chunked *c, uint8_t b)
 		return after_size(c, b);
 	case SIZE:
 		return after_size(c, b);
+	case BWS:
+		if (b == ';')
+			return in_extension(c, EXT);
+		return b == ' ' || b == '\t' ? in_extension(c, BWS) : BROKEN;
 	case EXT:
 		if (b == '\r')
 			return SIZE_LF;
-		if (!is_text(b) || ++c->extensions > SPATE_CHUNKED_EXTENSIONS_MAX)
-			return BROKEN;
-		return EXT;
+		return is_text(b) ? in_extension(c, EXT) : BROKEN;
 	case SIZE_LF:
 		if (b != '\n')
 			return BROKEN;
@@ -95,15 +117,16 @@ static enum state step(struct spate_chunked *c, uint8_t b)
 	case TRAILER_START:
 		if (b == '\r')
 			return END_LF;
-		if (b == ' ' || b == '\t' || b == ':') /* obs-fold; no name */
-			return BROKEN;
-		/* fall through */
-	case TRAILER:
+		/* White space here would be obs-fold. */
+		return is_token(b) ? in_trailer(c, TRAILER_NAME) : BROKEN;
+	case TRAILER_NAME:
+		if (b == ':')
+			return in_trailer(c, TRAILER_VALUE);
+		return is_token(b) ? in_trailer(c, TRAILER_NAME) : BROKEN;
+	case TRAILER_VALUE:
 		if (b == '\r')
 			return TRAILER_LF;
-		if (!is_text(b) || ++c->trailers > SPATE_CHUNKED_TRAILERS_MAX)
-			return BROKEN;
-		return TRAILER;
+		return is_text(b) ? in_trailer(c, TRAILER_VALUE) : BROKEN;
 	case TRAILER_LF:
 		return b == '\n' ? TRAILER_START : BROKEN;
 	case END_LF:

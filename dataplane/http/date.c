@@ -133,8 +133,7 @@ static int64_t seconds_of(const struct moment *m)
 	return day * 86400 + m->hour * 3600 + m->minute * 60 + m->second;
 }
 
-/* RFC 9110 5.6.7: what appears to be more than 50 years ahead is the most recent year that ends so.
- */
+/* RFC 9110 5.6.7: over 50 years ahead means the most recent year that ends so. */
 static void settle_century(struct moment *m, int64_t now_s)
 {
 	const int64_t fifty_years = 1577847600; /* of 365.2425 days, rounded down */

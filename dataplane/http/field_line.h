@@ -20,8 +20,7 @@ ISA static inline enum field_verdict FIELD_LINE(const uint8_t **at, const uint8_
 		return p[1] == '\n' ? FIELD_LINE_END : FIELD_LINE_BAD;
 	}
 
-	/* White space first is obs-fold (5.2), white space before the colon is refused too (5.1).
-	 */
+	/* White space first is obs-fold (5.2), before the colon it is refused too (5.1). */
 	const uint8_t *colon = SCAN_TOKEN(p, end);
 
 	if (colon == end)

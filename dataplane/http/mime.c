@@ -1,66 +1,62 @@
 #include "dataplane/http/mime.h"
 
-#define LITERAL(s)                  \
-	{                           \
-		"" s, sizeof(s) - 1 \
-	}
-
+// clang-format off
 static const struct {
 	struct spate_slice extension; /* lower case, most asked first */
 	struct spate_slice type;
 } types[] = {
-	/* DASH: RFC 6838 registrations of ISO/IEC 23009-1 and 14496-12. Audio segments may say
-	   video too. */
-	{LITERAL("m4s"), LITERAL("video/iso.segment")},
-	{LITERAL("mpd"), LITERAL("application/dash+xml")},
-	{LITERAL("mp4"), LITERAL("video/mp4")},
-	{LITERAL("m4v"), LITERAL("video/mp4")},
-	{LITERAL("m4a"), LITERAL("audio/mp4")},
-	{LITERAL("m4f"), LITERAL("video/iso.segment")},
-	{LITERAL("cmfv"), LITERAL("video/mp4")}, /* CMAF, ISO/IEC 23000-19 */
-	{LITERAL("cmfa"), LITERAL("audio/mp4")},
-	{LITERAL("cmft"), LITERAL("application/mp4")},
-	{LITERAL("webm"), LITERAL("video/webm")},
+	/* DASH: ISO/IEC 23009-1, 14496-12. Audio segments may say video too. */
+	{SPATE_SLICE_INIT("m4s"), SPATE_SLICE_INIT("video/iso.segment")},
+	{SPATE_SLICE_INIT("mpd"), SPATE_SLICE_INIT("application/dash+xml")},
+	{SPATE_SLICE_INIT("mp4"), SPATE_SLICE_INIT("video/mp4")},
+	{SPATE_SLICE_INIT("m4v"), SPATE_SLICE_INIT("video/mp4")},
+	{SPATE_SLICE_INIT("m4a"), SPATE_SLICE_INIT("audio/mp4")},
+	{SPATE_SLICE_INIT("m4f"), SPATE_SLICE_INIT("video/iso.segment")},
+	{SPATE_SLICE_INIT("cmfv"), SPATE_SLICE_INIT("video/mp4")}, /* CMAF, ISO/IEC 23000-19 */
+	{SPATE_SLICE_INIT("cmfa"), SPATE_SLICE_INIT("audio/mp4")},
+	{SPATE_SLICE_INIT("cmft"), SPATE_SLICE_INIT("application/mp4")},
+	{SPATE_SLICE_INIT("webm"), SPATE_SLICE_INIT("video/webm")},
 	/* HLS: RFC 8216 4 */
-	{LITERAL("ts"), LITERAL("video/mp2t")},
-	{LITERAL("m3u8"), LITERAL("application/vnd.apple.mpegurl")},
-	{LITERAL("aac"), LITERAL("audio/aac")},
-	{LITERAL("mp3"), LITERAL("audio/mpeg")},
-	{LITERAL("key"), LITERAL("application/octet-stream")},
+	{SPATE_SLICE_INIT("ts"), SPATE_SLICE_INIT("video/mp2t")},
+	{SPATE_SLICE_INIT("m3u8"), SPATE_SLICE_INIT("application/vnd.apple.mpegurl")},
+	{SPATE_SLICE_INIT("aac"), SPATE_SLICE_INIT("audio/aac")},
+	{SPATE_SLICE_INIT("mp3"), SPATE_SLICE_INIT("audio/mpeg")},
+	{SPATE_SLICE_INIT("key"), SPATE_SLICE_INIT("application/octet-stream")},
 	/* text tracks */
-	{LITERAL("vtt"), LITERAL("text/vtt")},
-	{LITERAL("ttml"), LITERAL("application/ttml+xml")},
-	{LITERAL("srt"), LITERAL("application/x-subrip")},
+	{SPATE_SLICE_INIT("vtt"), SPATE_SLICE_INIT("text/vtt")},
+	{SPATE_SLICE_INIT("ttml"), SPATE_SLICE_INIT("application/ttml+xml")},
+	{SPATE_SLICE_INIT("srt"), SPATE_SLICE_INIT("application/x-subrip")},
 	/* thumbnails and the page around the player */
-	{LITERAL("jpg"), LITERAL("image/jpeg")},
-	{LITERAL("jpeg"), LITERAL("image/jpeg")},
-	{LITERAL("png"), LITERAL("image/png")},
-	{LITERAL("webp"), LITERAL("image/webp")},
-	{LITERAL("avif"), LITERAL("image/avif")},
-	{LITERAL("gif"), LITERAL("image/gif")},
-	{LITERAL("svg"), LITERAL("image/svg+xml")},
-	{LITERAL("ico"), LITERAL("image/vnd.microsoft.icon")},
-	{LITERAL("html"), LITERAL("text/html")},
-	{LITERAL("htm"), LITERAL("text/html")},
-	{LITERAL("js"), LITERAL("text/javascript")},
-	{LITERAL("mjs"), LITERAL("text/javascript")},
-	{LITERAL("css"), LITERAL("text/css")},
-	{LITERAL("json"), LITERAL("application/json")},
-	{LITERAL("xml"), LITERAL("application/xml")},
-	{LITERAL("txt"), LITERAL("text/plain")},
-	{LITERAL("wasm"), LITERAL("application/wasm")},
-	{LITERAL("woff2"), LITERAL("font/woff2")},
+	{SPATE_SLICE_INIT("jpg"), SPATE_SLICE_INIT("image/jpeg")},
+	{SPATE_SLICE_INIT("jpeg"), SPATE_SLICE_INIT("image/jpeg")},
+	{SPATE_SLICE_INIT("png"), SPATE_SLICE_INIT("image/png")},
+	{SPATE_SLICE_INIT("webp"), SPATE_SLICE_INIT("image/webp")},
+	{SPATE_SLICE_INIT("avif"), SPATE_SLICE_INIT("image/avif")},
+	{SPATE_SLICE_INIT("gif"), SPATE_SLICE_INIT("image/gif")},
+	{SPATE_SLICE_INIT("svg"), SPATE_SLICE_INIT("image/svg+xml")},
+	{SPATE_SLICE_INIT("ico"), SPATE_SLICE_INIT("image/vnd.microsoft.icon")},
+	{SPATE_SLICE_INIT("html"), SPATE_SLICE_INIT("text/html")},
+	{SPATE_SLICE_INIT("htm"), SPATE_SLICE_INIT("text/html")},
+	{SPATE_SLICE_INIT("js"), SPATE_SLICE_INIT("text/javascript")},
+	{SPATE_SLICE_INIT("mjs"), SPATE_SLICE_INIT("text/javascript")},
+	{SPATE_SLICE_INIT("css"), SPATE_SLICE_INIT("text/css")},
+	{SPATE_SLICE_INIT("json"), SPATE_SLICE_INIT("application/json")},
+	{SPATE_SLICE_INIT("xml"), SPATE_SLICE_INIT("application/xml")},
+	{SPATE_SLICE_INIT("txt"), SPATE_SLICE_INIT("text/plain")},
+	{SPATE_SLICE_INIT("wasm"), SPATE_SLICE_INIT("application/wasm")},
+	{SPATE_SLICE_INIT("woff2"), SPATE_SLICE_INIT("font/woff2")},
 	/* the rest an edge meets */
-	{LITERAL("mkv"), LITERAL("video/x-matroska")},
-	{LITERAL("mov"), LITERAL("video/quicktime")},
-	{LITERAL("ogg"), LITERAL("audio/ogg")},
-	{LITERAL("opus"), LITERAL("audio/ogg")},
-	{LITERAL("flac"), LITERAL("audio/flac")},
-	{LITERAL("wav"), LITERAL("audio/wav")},
-	{LITERAL("pdf"), LITERAL("application/pdf")},
-	{LITERAL("zip"), LITERAL("application/zip")},
-	{LITERAL("torrent"), LITERAL("application/x-bittorrent")},
+	{SPATE_SLICE_INIT("mkv"), SPATE_SLICE_INIT("video/x-matroska")},
+	{SPATE_SLICE_INIT("mov"), SPATE_SLICE_INIT("video/quicktime")},
+	{SPATE_SLICE_INIT("ogg"), SPATE_SLICE_INIT("audio/ogg")},
+	{SPATE_SLICE_INIT("opus"), SPATE_SLICE_INIT("audio/ogg")},
+	{SPATE_SLICE_INIT("flac"), SPATE_SLICE_INIT("audio/flac")},
+	{SPATE_SLICE_INIT("wav"), SPATE_SLICE_INIT("audio/wav")},
+	{SPATE_SLICE_INIT("pdf"), SPATE_SLICE_INIT("application/pdf")},
+	{SPATE_SLICE_INIT("zip"), SPATE_SLICE_INIT("application/zip")},
+	{SPATE_SLICE_INIT("torrent"), SPATE_SLICE_INIT("application/x-bittorrent")},
 };
+// clang-format on
 
 struct spate_slice spate_http_mime(struct spate_slice path)
 {

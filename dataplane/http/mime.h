@@ -5,8 +5,7 @@
 
 #include "dataplane/http/slice.h"
 
-/* path: without query. A static text; "application/octet-stream" when the extension says nothing.
- */
+/* path: without query. A static text; "application/octet-stream" for extensions unknown. */
 struct spate_slice spate_http_mime(struct spate_slice path);
 
 #endif

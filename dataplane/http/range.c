@@ -58,8 +58,7 @@ static bool touches(const struct spate_range *a, const struct spate_range *b)
 	       (b->first == 0 || a->last >= b->first - 1);
 }
 
-/* Merges add into the earliest part it touches, and what that then touches into it. False: no room.
- */
+/* Merges add into the earliest part it touches, then what that touches. False: no room. */
 static bool add_part(struct spate_ranges *set, struct spate_range add)
 {
 	unsigned at = 0;

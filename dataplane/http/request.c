@@ -7,8 +7,6 @@
 #include "dataplane/http/host.h"
 #include "dataplane/http/scan_x86.h"
 
-#define LITERAL(s) ((struct spate_slice){"" s, sizeof(s) - 1})
-
 /* What the field loop notes for finish(): errors wait there, so that every head is judged whole. */
 struct seen {
 	bool host, length, coding, close, keep_alive, if_range, range, if_modified, if_unmodified;
@@ -17,8 +15,8 @@ struct seen {
 };
 
 /*
- * memset, 16 bytes a store: for a size this large gcc would put a "rep stos" here, whose start-up costs as much as
- * parsing a short request.
+ * memset, 16 bytes a store: for a size this large gcc would put a "rep stos" here, whose start-up
+ * costs as much as parsing a short request.
  */
 static inline void clear(struct spate_http_request *r)
 {
@@ -102,9 +100,9 @@ static enum spate_request_verdict absolute_form(struct spate_http_request *r)
 	struct spate_slice t = r->target;
 	uint32_t scheme = 0;
 
-	if (t.len >= 7 && spate_slice_is(spate_slice_of(t.p, 7), LITERAL("http://")))
+	if (t.len >= 7 && spate_slice_is(spate_slice_of(t.p, 7), SPATE_SLICE("http://")))
 		scheme = 7;
-	else if (t.len >= 8 && spate_slice_is(spate_slice_of(t.p, 8), LITERAL("https://")))
+	else if (t.len >= 8 && spate_slice_is(spate_slice_of(t.p, 8), SPATE_SLICE("https://")))
 		scheme = 8;
 	else
 		return SPATE_REQUEST_BAD_TARGET;
@@ -168,9 +166,9 @@ static void take_connection(struct seen *seen, struct spate_slice list)
 	struct spate_slice option;
 
 	while (spate_slice_next(&list, &option)) {
-		if (spate_slice_is(option, LITERAL("close")))
+		if (spate_slice_is(option, SPATE_SLICE("close")))
 			seen->close = true;
-		else if (spate_slice_is(option, LITERAL("keep-alive")))
+		else if (spate_slice_is(option, SPATE_SLICE("keep-alive")))
 			seen->keep_alive = true;
 	}
 }
@@ -189,7 +187,7 @@ static void take_coding(struct spate_http_request *r, struct seen *seen, struct 
 		seen->bad_framing = true;
 	seen->coding = true;
 	while (spate_slice_next(&list, &coding)) {
-		last = spate_slice_is(coding, LITERAL("chunked"));
+		last = spate_slice_is(coding, SPATE_SLICE("chunked"));
 		chunked += last;
 		n++;
 	}
@@ -253,7 +251,7 @@ static inline void take_field(struct spate_http_request *r, struct seen *seen,
 		if (NAME_IS(f, "origin"))
 			take_first(&r->origin, value);
 		else if (NAME_IS(f, "expect")) {
-			if (spate_slice_is(value, LITERAL("100-continue")))
+			if (spate_slice_is(value, SPATE_SLICE("100-continue")))
 				r->expect_100 = true;
 			else
 				seen->bad_expectation = true;
@@ -423,8 +421,8 @@ enum spate_request_verdict spate_http_request_parse(const uint8_t *p, size_t len
 	return parse_with(atomic_load_explicit(&best_parser, memory_order_relaxed), p, len, r);
 }
 
-enum spate_request_verdict spate_http_request_parse_as(enum spate_isa isa, const uint8_t *p, size_t len,
-						       struct spate_http_request *r)
+enum spate_request_verdict spate_http_request_parse_as(enum spate_isa isa, const uint8_t *p,
+						       size_t len, struct spate_http_request *r)
 {
 	return parse_with(parser_of(isa <= spate_isa_best() ? isa : SPATE_ISA_PLAIN), p, len, r);
 }

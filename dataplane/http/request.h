@@ -32,8 +32,9 @@
 #include "dataplane/http/scan.h"
 #include "dataplane/http/slice.h"
 
-#define SPATE_REQUEST_LINE_MAX 8192  /* bytes, without CRLF; more is 414 (RFC 9112 3) */
-#define SPATE_REQUEST_HEAD_MAX 16384 /* bytes, request line and empty line included; more is 431 \
+#define SPATE_REQUEST_LINE_MAX 8192 /* bytes, without CRLF; more is 414 (RFC 9112 3) */
+#define SPATE_REQUEST_HEAD_MAX                                                                   \
+	16384                        /* bytes, request line and empty line included; more is 431 \
 				      */
 #define SPATE_REQUEST_FIELDS_MAX 100 /* field lines; more is 431 */
 
@@ -112,9 +113,10 @@ static inline void spate_http_request_init(struct spate_http_request *r)
 enum spate_request_verdict spate_http_request_parse(const uint8_t *p, size_t len,
 						    struct spate_http_request *r);
 
-/* The same with the scans of one instruction set, for tests and benches; PLAIN where the CPU has not got it. */
-enum spate_request_verdict spate_http_request_parse_as(enum spate_isa isa, const uint8_t *p, size_t len,
-						       struct spate_http_request *r);
+/* The same with the scans of one instruction set, for tests and benches; PLAIN where the CPU has
+ * not got it. */
+enum spate_request_verdict spate_http_request_parse_as(enum spate_isa isa, const uint8_t *p,
+						       size_t len, struct spate_http_request *r);
 
 /* 0 for OK and NEED_MORE, else the status to answer before closing. */
 unsigned spate_http_request_status(enum spate_request_verdict v);

@@ -26,19 +26,19 @@ const uint8_t spate_char_class[256] = {
 };
 // clang-format on
 
-#define SCAN_TABLE(isa, text) \
-	static const uint8_t *token_##isa(const uint8_t *p, const uint8_t *end) \
-	{ \
-		return scan_token_##isa(p, end); \
-	} \
-	static const uint8_t *value_##isa(const uint8_t *p, const uint8_t *end) \
-	{ \
-		return scan_value_##isa(p, end); \
-	} \
+#define SCAN_TABLE(isa, text)                                                    \
+	static const uint8_t *token_##isa(const uint8_t *p, const uint8_t *end)  \
+	{                                                                        \
+		return scan_token_##isa(p, end);                                 \
+	}                                                                        \
+	static const uint8_t *value_##isa(const uint8_t *p, const uint8_t *end)  \
+	{                                                                        \
+		return scan_value_##isa(p, end);                                 \
+	}                                                                        \
 	static const uint8_t *target_##isa(const uint8_t *p, const uint8_t *end) \
-	{ \
-		return scan_target_##isa(p, end); \
-	} \
+	{                                                                        \
+		return scan_target_##isa(p, end);                                \
+	}                                                                        \
 	static const struct spate_scan isa = {text, token_##isa, value_##isa, target_##isa};
 
 SCAN_TABLE(plain, "plain")

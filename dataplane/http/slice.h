@@ -17,6 +17,9 @@ struct spate_slice {
 };
 
 #define SPATE_SLICE(literal) ((struct spate_slice){"" literal, sizeof(literal) - 1})
+// clang-format off
+#define SPATE_SLICE_INIT(literal) {"" literal, sizeof(literal) - 1} /* in static tables */
+// clang-format on
 
 static inline struct spate_slice spate_slice_of(const void *p, size_t len)
 {
@@ -33,8 +36,7 @@ static inline char spate_lower(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
-/* Case-insensitive for ASCII; b is lower case already (tokens, field names: RFC 9110 5.1, 5.6.2).
- */
+/* Case-insensitive for ASCII; b is lower case already (RFC 9110 5.1, 5.6.2). */
 static inline bool spate_slice_is(struct spate_slice a, struct spate_slice b)
 {
 	if (a.len != b.len)

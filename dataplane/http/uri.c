@@ -15,23 +15,34 @@ static bool is_class(char c, uint8_t class)
 	return (spate_char_class[(uint8_t)c] & class) != 0;
 }
 
-/* Is every byte already as normal form has it? A '.' counts only where it may begin a dot segment.
- */
+/* Two upper-case hex digits that hide nothing which ought to be plain, nor a NUL. */
+static bool is_normal_escape(struct spate_slice s, uint32_t i)
+{
+	if (i + 2 >= s.len || s.p[i + 1] >= 'a' || s.p[i + 2] >= 'a')
+		return false;
+
+	int hi = hex_of(s.p[i + 1]), lo = hex_of(s.p[i + 2]);
+
+	if (hi < 0 || lo < 0 || (hi | lo) == 0)
+		return false;
+	return !is_class((char)(hi * 16 + lo), SPATE_CHAR_UNRESERVED);
+}
+
+/* Is everything in normal form already? "/." makes it doubtful: the slow way tells. */
 static bool is_normal(struct spate_slice s)
 {
-	bool query = false;
-
 	if (s.len == 0 || s.p[0] != '/')
 		return false;
-	for (uint32_t i = 0; i < s.len; i++) {
-		char c = s.p[i];
-
-		if (!is_class(c, SPATE_CHAR_URI))
+	for (uint32_t i = 0; i < s.len; i++)
+		if (!is_class(s.p[i], SPATE_CHAR_URI) && (s.p[i] != '%' || !is_normal_escape(s, i)))
 			return false;
-		if (c == '?')
-			query = true;
-		if (c == '/' && !query && i + 1 < s.len && s.p[i + 1] == '.')
-			return false; /* ".", "..", or a harmless ".name": the slow way tells */
+
+	const char *p = s.p, *end = s.p + s.len;
+
+	while ((p = memchr(p, '.', (size_t)(end - p))) != NULL) {
+		if (p[-1] == '/')
+			return false;
+		p++;
 	}
 	return true;
 }
