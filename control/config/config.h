@@ -184,8 +184,8 @@ void spate_config_free(struct spate_config *cfg); /* NULL is fine */
  * be used, names resolve, memory fits. Blocks (name resolution). 0, or -EINVAL when it added errors
  * to the report; warnings leave 0.
  */
-#define SPATE_VERIFY_RUNNING \
-	0x1 /* for a reload: addresses and memory are in use already, leave them out */
+#define SPATE_VERIFY_RUNNING 0x1 /* a reload: addresses and memory are in use, leave them out */
+#define SPATE_VERIFY_QUICK   0x2 /* no name resolution: does not block for long */
 int spate_config_verify(const struct spate_config *cfg, unsigned flags,
 			struct spate_config_report *report);
 

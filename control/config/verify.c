@@ -26,6 +26,8 @@ struct verify {
 	struct spate_config_report *report;
 };
 
+static const char no_file[] = "spate";
+
 /* The file, or the option that set the row. */
 static const char *from(const struct verify *v, enum spate_param_id id)
 {
@@ -34,38 +36,46 @@ static const char *from(const struct verify *v, enum spate_param_id id)
 	for (unsigned i = 0; o && i < o->count; i++)
 		if (strcmp(o->set[i].path, spate_params[id].path) == 0)
 			return o->set[i].from;
-	return v->cfg->path ? v->cfg->path : "spate";
+	return v->cfg->path ? v->cfg->path : no_file;
+}
+
+/* Did the file or the command line set this row? */
+static bool is_set(const struct verify *v, enum spate_param_id id)
+{
+	const char *name = v->cfg->path ? v->cfg->path : no_file;
+
+	return v->cfg->where[id].line || strcmp(from(v, id), name) != 0;
 }
 
 #define ROW(id) from(v, SPATE_PARAM_##id), &v->cfg->where[SPATE_PARAM_##id]
 
-static void bind_failed(struct verify *v, const char *row, const char *where,
-			const struct spate_config_addr *a, int err)
+static void bind_failed(struct verify *v, enum spate_param_id id, const struct spate_config_addr *a,
+			int err)
 {
-	char who[128];
+	bool preset = id == SPATE_PARAM_admin && !is_set(v, id);
+	const char *what = strerror(err);
+	char who[128], text[256];
 
-	if (err == EADDRINUSE && spate_who_listens(a->port, who, sizeof(who)))
-		spate_report_error(v->report, where, &a->where,
-				   "%s: \"%s\": the port is in use by %s", row, a->text, who);
-	else if (err == EADDRINUSE)
-		spate_report_error(v->report, where, &a->where, "%s: \"%s\": the port is in use",
-				   row, a->text);
-	else if (err == EADDRNOTAVAIL)
-		spate_report_error(v->report, where, &a->where,
-				   "%s: \"%s\": no interface of this machine has that address", row,
-				   a->text);
-	else if (err == EAFNOSUPPORT)
-		spate_report_error(v->report, where, &a->where,
-				   "%s: \"%s\": this machine has no %s", row, a->text,
-				   a->v6 ? "IPv6" : "IPv4");
-	else if (err == EACCES)
-		spate_report_error(v->report, where, &a->where,
-				   "%s: \"%s\": not permitted: ports below 1024 need root or "
-				   "CAP_NET_BIND_SERVICE",
-				   row, a->text);
-	else
-		spate_report_error(v->report, where, &a->where, "%s: \"%s\": cannot bind: %s", row,
-				   a->text, strerror(err));
+	switch (err) {
+	case EADDRINUSE:
+		if (!spate_who_listens(a->port, who, sizeof(who)))
+			who[0] = '\0';
+		snprintf(text, sizeof(text), "the port is in use%s%s%s", *who ? " by " : "", who,
+			 preset ? " (the default; --admin off, or another address)" : "");
+		what = text;
+		break;
+	case EADDRNOTAVAIL:
+		what = "no interface of this machine has that address";
+		break;
+	case EAFNOSUPPORT:
+		what = a->v6 ? "this machine has no IPv6" : "this machine has no IPv4";
+		break;
+	case EACCES:
+		what = "not permitted: ports below 1024 need root or CAP_NET_BIND_SERVICE";
+		break;
+	}
+	spate_report_error(v->report, from(v, id), &a->where, "%s: \"%s\": %s",
+			   spate_params[id].path, a->text, what);
 }
 
 /*
@@ -82,7 +92,7 @@ static void address(struct verify *v, enum spate_param_id id, const struct spate
 	memcpy(&in6.sin6_addr, a->ip, 16);
 	fd = socket(a->v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0) {
-		bind_failed(v, spate_params[id].path, from(v, id), a, errno);
+		bind_failed(v, id, a, errno);
 		return;
 	}
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
@@ -96,7 +106,7 @@ static void address(struct verify *v, enum spate_param_id id, const struct spate
 		err = errno;
 	close(fd);
 	if (err)
-		bind_failed(v, spate_params[id].path, from(v, id), a, err);
+		bind_failed(v, id, a, err);
 }
 
 /* 0 or what is wrong with using `path` as a directory in this mode (R_OK, W_OK). */
@@ -129,7 +139,16 @@ static void resolve(struct verify *v, const struct spate_config_origin *o)
 				   err == EAI_SYSTEM ? strerror(errno) : gai_strerror(err));
 }
 
-static void origins(struct verify *v)
+/* "localhost:9000" is taken for a directory; it was meant as a server. */
+static bool like_a_server(const char *dir)
+{
+	const char *colon = strchr(dir, ':');
+
+	return colon && colon > dir && !memchr(dir, '/', (size_t)(colon - dir)) &&
+	       colon[1] >= '0' && colon[1] <= '9';
+}
+
+static void origins(struct verify *v, unsigned flags)
 {
 	for (unsigned i = 0; i < v->cfg->origins_count; i++) {
 		const struct spate_config_origin *o = &v->cfg->origins[i];
@@ -137,8 +156,12 @@ static void origins(struct verify *v)
 
 		if (err)
 			spate_report_error(v->report, from(v, SPATE_PARAM_origins), &o->where,
-					   "origins[].dir: \"%s\": %s", o->dir, strerror(err));
-		if (o->url)
+					   "origins[].dir: \"%s\": %s%s%s%s", o->dir, strerror(err),
+					   like_a_server(o->dir) ? ": for a server write \"http://"
+								 : "",
+					   like_a_server(o->dir) ? o->dir : "",
+					   like_a_server(o->dir) ? "\"" : "");
+		if (o->url && !(flags & SPATE_VERIFY_QUICK))
 			resolve(v, o);
 	}
 }
@@ -281,8 +304,9 @@ static void machine(struct verify *v)
 		spate_report_warning(v->report, ROW(workers),
 				     "workers: %u are more than the %ld CPUs online",
 				     v->cfg->workers, cpus);
-	if (v->cfg->backend == SPATE_BACKEND_SOCKETS && getrlimit(RLIMIT_NOFILE, &nofile) == 0 &&
-	    nofile.rlim_max < files)
+	/* The default is a bound, not a promise: only a number that somebody wrote is one. */
+	if (v->cfg->backend == SPATE_BACKEND_SOCKETS && is_set(v, SPATE_PARAM_limit_connections) &&
+	    getrlimit(RLIMIT_NOFILE, &nofile) == 0 && nofile.rlim_max < files)
 		spate_report_warning(v->report, ROW(limit_connections),
 				     "limits.connections: %u for each worker needs %" PRIu64
 				     " open files, the hard limit is %" PRIu64 " (ulimit -Hn)",
@@ -314,7 +338,7 @@ int spate_config_verify(const struct spate_config *cfg, unsigned flags,
 			address(v, SPATE_PARAM_admin, cfg->admin);
 		memory(v);
 	}
-	origins(v);
+	origins(v, flags);
 	disk(v);
 	access_log(v);
 	machine(v);

@@ -1,7 +1,10 @@
 """What a person types: options, configuration files and the lines that say what is wrong."""
+import http.server
+import json
 import re
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
@@ -68,6 +71,103 @@ def test_check_says_where(check, text, where, words):
     assert status == 1
     lines = [x for x in said.splitlines() if "spate.yaml" in x]
     assert any(f"spate.yaml:{where}" in x and all(w in x for w in words) for x in lines), said
+
+
+def test_check_says_everything_at_once(check):
+    status, said = check("workers: many\nlog: {format: xml}\nadmin: 1\n")
+    assert status == 1 and len(said.splitlines()) == 3, said
+
+
+def test_bad_usage_is_one_line_and_status_2(spate_bin):
+    for argv, word in ((["rum"], "run"), (["run", "--orgin", "/"], "--origin"), (["run", "--memory"], "SIZE"),
+                       (["check", "--set", "timeout.idle=1s"], "timeouts.idle"), (["purge"], "URL"),
+                       (["version", "now"], "now")):
+        done = spate(spate_bin, *argv)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1 and word in done.stderr, (argv, done)
+
+
+def test_options_win_over_the_file(spate_bin, work):
+    file = work / "spate.yaml"
+    file.write_text("workers: 2\ntimeouts: {idle: 1s, send: 9s}\norigins: [{dir: /nowhere}]\n")
+    done = spate(spate_bin, "check", "--print", "--config", file, "--workers", 1, "--set=timeouts.idle=90s",
+                 "--origin", "/live=/srv", "--origin", "http://h:81/base", "--listen", "[::1]:81", "--admin", "off")
+    assert done.returncode == 0, done.stderr
+    said = yaml.safe_load(done.stdout)
+    assert said["workers"] == 1 and said["timeouts"]["idle"] == "90s" and said["timeouts"]["send"] == "9s"
+    assert said["origins"] == [{"match": "/live", "dir": "/srv"}, {"match": "/", "url": "http://h:81/base"}]
+    assert said["listen"] == ["[::1]:81"] and said["admin"] == []
+
+
+def test_the_option_is_named_when_its_value_is_wrong(spate_bin):
+    done = spate(spate_bin, "run", "--origin", "/", "--memory", "2GB")
+    assert done.returncode == 1 and re.match(r'--memory: .*"2GB"', done.stderr) and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", ["--print", "--print-defaults"])
+def test_what_it_prints_it_takes_back(spate_bin, work, option):
+    file = work / "spate.yaml"
+    argv = ["check", option] + (["--origin", "http://a", "--origin", '/q=/a "b" \\'] if option == "--print" else [])
+    file.write_text(spate(spate_bin, *argv).stdout)
+    again = spate(spate_bin, "check", "--print", "--config", file)
+    assert again.returncode == 0, again.stderr
+    if option == "--print":
+        assert again.stdout == file.read_text()
+
+
+@pytest.fixture
+def fake_admin():
+    """A server that answers as the admin endpoint of an edge would: fake_admin.said is what it was asked."""
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        answers = {"/stat": (200, {"version": "9.9", "state": "serving", "workers": [{"id": 0}],
+                                   "total": {"http_hit": 12345}, "cache": {"pins": 7}}),
+                   "/purge?url=/a%20b%3Fc%3D%25": (200, {"purged": 1}), "/drain": (202, {})}
+
+        def log_message(self, *args):
+            pass
+
+        def do_GET(self):
+            self.server.said.append((self.command, self.path))
+            status, body = self.answers.get(self.path, (404, {"purged": 0}))
+            body = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", len(body) + self.server.lie)
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.said, server.lie, server.addr = [], 0, f"127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_stat_is_a_table_or_json(spate_bin, fake_admin):
+    done = spate(spate_bin, "stat", "--admin", fake_admin.addr)
+    assert done.returncode == 0 and re.search(r"^http_hit +12345  Requests ", done.stdout, re.M), done
+    assert re.search(r"^pins +7$", done.stdout, re.M) and re.search(r"^state +serving$", done.stdout, re.M)
+    raw = spate(spate_bin, "stat", "--json", "--admin", fake_admin.addr)
+    assert json.loads(raw.stdout)["total"] == {"http_hit": 12345}
+
+
+def test_purge_and_drain(spate_bin, fake_admin):
+    assert spate(spate_bin, "purge", "--admin", fake_admin.addr, "/a b?c=%").returncode == 0
+    gone = spate(spate_bin, "purge", "--admin", fake_admin.addr, "/other")
+    assert gone.returncode == 1 and "/other" in gone.stderr
+    assert spate(spate_bin, "drain", "--admin", fake_admin.addr).returncode == 0
+    assert fake_admin.said == [("POST", "/purge?url=/a%20b%3Fc%3D%25"), ("POST", "/purge?url=/other"),
+                               ("POST", "/drain")]
+
+
+def test_an_answer_that_was_cut_is_no_answer(spate_bin, fake_admin):
+    fake_admin.lie = 10
+    done = spate(spate_bin, "stat", "--admin", fake_admin.addr)
+    assert done.returncode == 1 and not done.stdout and fake_admin.addr in done.stderr
 
 
 def test_check_wants_the_folder_to_exist(check):

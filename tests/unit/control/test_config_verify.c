@@ -39,6 +39,16 @@ static void test_a_directory_that_is_not_there(void **state)
 			    "spate:4:11: origins[].dir: \"/no/such\": No such file or directory\n");
 }
 
+static void test_a_server_taken_for_a_directory(void **state)
+{
+	struct spate_config_report r;
+
+	verify("origins: [{dir: \"localhost:9000\"}]\n", 0, &r);
+	assert_string_equal(
+		r.text, "spate:4:11: origins[].dir: \"localhost:9000\": No such file or directory: "
+			"for a server write \"http://localhost:9000\"\n");
+}
+
 static void test_a_file_is_no_directory(void **state)
 {
 	struct spate_config_report r;
@@ -138,6 +148,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_good_one_has_no_findings),
 		cmocka_unit_test(test_a_directory_that_is_not_there),
+		cmocka_unit_test(test_a_server_taken_for_a_directory),
 		cmocka_unit_test(test_a_file_is_no_directory),
 		cmocka_unit_test(test_a_name_that_cannot_be_resolved),
 		cmocka_unit_test(test_memory_that_does_not_fit),
