@@ -5,9 +5,7 @@
 
 #include "control/cli/cli.h"
 #include "control/cli/print.h"
-#if __has_include("control/run.h")
 #include "control/run.h"
-#endif
 
 static int say(const struct spate_config_report *r, int ret)
 {
@@ -52,13 +50,8 @@ int spate_cli_run(const struct spate_cli *cli)
 		ret = spate_config_verify(cfg, 0, &report);
 	status = say(&report, ret);
 	if (status == 0) {
-#if __has_include("control/run.h")
 		ret = spate_run(cfg, cfg->path); /* takes cfg over */
 		return ret < 0 ? 1 : ret;
-#else
-		fprintf(stderr, "spate: this build has no control/run.c yet\n");
-		status = 1;
-#endif
 	}
 	spate_config_free(cfg);
 	return status;

@@ -69,6 +69,15 @@ static bool kept(const struct spate_response *r, struct spate_slice name)
 	       !of_connection(r, name);
 }
 
+/* RFC 9110 6.6.1: who stores a response that came without Date adds one; so all have one. */
+static void add_date(struct lines *l, int64_t date_s)
+{
+	char date[SPATE_HTTP_DATE_LEN];
+
+	spate_http_date_format(date_s, date);
+	add(l, SPATE_SLICE("Date"), spate_slice_of(date, sizeof(date)));
+}
+
 /* meta with the lines of l; the ETag is looked up in them, so that etag_off is right by construction. */
 static struct spate_meta *make(const struct lines *l)
 {
@@ -143,12 +152,13 @@ int spate_meta_of_response(struct spate_fill_head *h, const struct spate_respons
 	while (spate_response_next(r, &at, &name, &value))
 		if (kept(r, name))
 			add(&l, name, value);
+	spate_freshness_of(r, request_s, response_s, SPATE_FRESH_DEFAULT_S, &f);
+	add_date(&l, f.date_s);
 	if (l.full)
 		return -EMSGSIZE;
 	h->meta = make(&l);
 	if (h->meta == NULL)
 		return -ENOMEM;
-	spate_freshness_of(r, request_s, response_s, SPATE_FRESH_DEFAULT_S, &f);
 	h->meta->status = r->status;
 	h->share = share_of(r, &f);
 	/* What is not a success is kept only when the origin says for how long, not by guess (RFC 9111 3, 4.2.2). */
@@ -205,7 +215,8 @@ int spate_meta_of_304(struct spate_fill_head *h, const struct spate_response *r,
 
 		name = spate_slice_of(rest.p, (size_t)(colon - rest.p));
 		value = spate_slice_trim(spate_slice_of(colon + 1, len - name.len - 3));
-		if (of_content(name) || !in_response(r, name))
+		/* Date is the 304's, or now: below. */
+		if (!spate_slice_is(name, SPATE_SLICE("date")) && (of_content(name) || !in_response(r, name)))
 			add(&l, name, value);
 		rest.p += len;
 		rest.len -= len;
@@ -232,12 +243,13 @@ int spate_meta_of_304(struct spate_fill_head *h, const struct spate_response *r,
 		rc = -EINVAL;
 		goto done;
 	}
-	h->meta = make(&l);
+	spate_freshness_of(&merged, request_s, response_s, SPATE_FRESH_DEFAULT_S, &f);
+	add_date(&l, f.date_s);
+	h->meta = l.full ? NULL : make(&l);
 	if (h->meta == NULL) {
-		rc = -ENOMEM;
+		rc = l.full ? -EMSGSIZE : -ENOMEM;
 		goto done;
 	}
-	spate_freshness_of(&merged, request_s, response_s, SPATE_FRESH_DEFAULT_S, &f);
 	h->meta->status = old->status;
 	h->share = share_of(&merged, &f);
 	h->meta->cacheable = h->share == SPATE_SHARE_STORE;
@@ -266,6 +278,7 @@ int spate_meta_of_file(struct spate_fill_head *h, const struct statx *st, const 
 	    spate_http_mime(spate_slice_of(url, query != NULL ? (size_t)(query - url) : url_len)));
 	add(&l, SPATE_SLICE("ETag"), spate_slice_of(etag, (size_t)n));
 	add(&l, SPATE_SLICE("Last-Modified"), spate_slice_of(date, sizeof(date)));
+	add_date(&l, now_s);
 	h->meta = make(&l);
 	if (h->meta == NULL)
 		return -ENOMEM;

@@ -3,7 +3,7 @@
  *
  * The head keeps the origin's field lines except those of the hop (RFC 9110 7.6.1, and what Connection lists),
  * those Spate writes itself, and Access-Control-*, which the edge answers for all content alike. A 200 without
- * Content-Type gets one from its name.
+ * Content-Type gets one from its name. Every head has a Date: the origin's, or when the response came.
  */
 #ifndef SPATE_ORIGIN_META_H
 #define SPATE_ORIGIN_META_H

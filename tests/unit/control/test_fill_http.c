@@ -81,6 +81,7 @@ static void a_response_becomes_an_object(void **state)
 	assert_null(strstr(head, "Access-Control"));
 	assert_null(strstr(head, "X-Hop"));
 	assert_null(strstr(head, "Content-Length"));
+	assert_non_null(strstr(head, "\r\nDate: ")); /* ours, as there was none */
 	assert_int_equal(meta->etag_len, 4);
 	assert_memory_equal(meta->head + meta->etag_off, "\"v1\"", 4);
 	assert_int_equal(meta->last_modified_s, 784111777);
