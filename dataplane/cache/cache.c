@@ -42,14 +42,14 @@ static struct plan plan_for(uint32_t blocks, unsigned readers)
 	p.index = p.pins + readers * p.pins_each;
 	p.ghost = p.index + spate_index_bytes(p.slots);
 	p.bitmap = p.ghost + spate_ghost_bytes(p.slots);
-	p.total = page_up(p.bitmap + spate_arena_track_bytes(blocks)) + page_up(sizeof(struct spate_cache));
+	p.total = page_up(p.bitmap + spate_arena_track_bytes(blocks));
 	return p;
 }
 
 static uint64_t bytes_for(uint32_t blocks, uint32_t block_bytes, unsigned readers)
 {
 	return page_up((size_t)blocks * block_bytes) + plan_for(blocks, readers).total +
-	       (uint64_t)blocks * SIDE_PER_BLOCK;
+	       (uint64_t)blocks * SIDE_PER_BLOCK + sizeof(struct spate_cache);
 }
 
 /* The most blocks that fit with all they need. */
@@ -84,11 +84,6 @@ static void lay_out(struct spate_cache *c, const struct plan *p, unsigned reader
 	c->pool = (void *)m;
 	c->objects_max = p->slots;
 	c->free_slot = SPATE_NO_LINK;
-	for (uint32_t i = p->slots; i-- > 0;) {
-		c->pool[i].id = i;
-		c->pool[i].next = c->free_slot;
-		c->free_slot = i;
-	}
 	for (unsigned i = 0; i < readers; i++)
 		reader[i].pins = (void *)(m + p->pins + i * p->pins_each);
 	spate_qsbr_init(&c->qsbr, reader, readers);
@@ -148,7 +143,7 @@ void spate_cache_destroy(struct spate_cache *c)
 {
 	if (c == NULL)
 		return;
-	for (uint32_t i = 0; i < c->objects_max; i++) {
+	for (uint32_t i = 0; i < c->made; i++) {
 		if (atomic_load_explicit(&c->pool[i].state, memory_order_relaxed) != SPATE_OBJECT_FREE)
 			spate_cache_free_slot(c, &c->pool[i]);
 	}

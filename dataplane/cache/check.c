@@ -96,7 +96,7 @@ void spate_cache_check(const struct spate_cache *c)
 	uint32_t objects = 0, nfree = 0, free_slots = 0;
 
 	MUST(owned != NULL, "out of memory");
-	for (uint32_t i = 0; i < c->objects_max; i++) {
+	for (uint32_t i = 0; i < c->made; i++) {
 		const struct spate_object *o = &c->pool[i];
 
 		MUST(o->id == i, "slot %u says %u", i, o->id);
@@ -115,7 +115,7 @@ void spate_cache_check(const struct spate_cache *c)
 		check_blocks(c, o, owned, &side);
 	}
 	for (uint32_t id = c->free_slot; id != SPATE_NO_LINK; id = c->pool[id].next)
-		MUST(free_slots++ < c->objects_max, "free list loops");
+		MUST(free_slots++ < c->made, "free list loops");
 	for (uint32_t i = 0; i < c->arena.blocks; i++) {
 		MUST(owned[i] != spate_arena_is_free(&c->arena, i), "block %u: leaked", i);
 		nfree += !owned[i];
@@ -126,7 +126,7 @@ void spate_cache_check(const struct spate_cache *c)
 	check_queue(c, &c->s3.main, SPATE_S3_MAIN);
 	check_list(c, &c->grace, false, &coming);
 	check_list(c, &c->limbo, true, &coming);
-	MUST(objects == c->objects && objects + free_slots == c->objects_max, "%u slots used", objects);
+	MUST(objects == c->objects && objects + free_slots == c->made, "%u slots used", objects);
 	MUST(nfree == c->arena.nfree, "%u free blocks, says %u", nfree, c->arena.nfree);
 	MUST(indexed == c->index.count, "index count");
 	MUST(queued == c->s3.small.count + c->s3.main.count, "queued");

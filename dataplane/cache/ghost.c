@@ -33,10 +33,6 @@ void spate_ghost_init(struct spate_ghost *g, void *mem, uint32_t entries_max, ui
 	g->head = (uint32_t *)(g->entry + entries_max);
 	for (uint32_t i = 0; i <= g->mask; i++)
 		g->head[i] = NONE;
-	for (uint32_t i = entries_max; i-- > 0;) {
-		g->entry[i].chain = g->free;
-		g->free = i;
-	}
 }
 
 /* The link that points at the key's entry, or at NONE. */
@@ -81,10 +77,13 @@ void spate_ghost_add(struct spate_ghost *g, uint64_t key, uint32_t weight)
 	while (g->entries == g->entries_max || g->weight + weight > g->weight_max)
 		drop(g, find(g, g->entry[g->oldest].key));
 
-	uint32_t id = g->free, *link = &g->head[key & g->mask];
+	uint32_t id = g->free != NONE ? g->free : g->made, *link = &g->head[key & g->mask];
 	struct spate_ghost_entry *e = &g->entry[id];
 
-	g->free = e->chain;
+	if (id == g->made)
+		g->made++;
+	else
+		g->free = e->chain;
 	*e = (struct spate_ghost_entry){
 		.key = key, .weight = weight, .chain = *link, .older = g->newest, .newer = NONE};
 	*link = id;

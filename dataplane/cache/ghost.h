@@ -26,6 +26,7 @@ struct spate_ghost {
 	uint32_t *head;       /* hash chains */
 	uint32_t mask;
 	uint32_t entries_max, entries;
+	uint32_t made;        /* entries [0, made) were used before; the rest is untouched memory */
 	uint32_t oldest, newest, free;
 	uint64_t weight_max, weight;
 };

@@ -63,7 +63,8 @@ struct spate_cache {
 	_Alignas(64) struct spate_arena arena;
 	struct spate_s3fifo s3;
 	uint32_t objects_max, objects; /* slots, slots not free */
-	uint32_t free_slot;
+	uint32_t made;                 /* slots [0, made) were used before; the rest is untouched memory */
+	uint32_t free_slot;            /* of those made */
 	struct spate_list grace, limbo;
 	uint32_t blocks_coming;       /* will be free once the grace period ends */
 	uint32_t low_blocks, low_slots; /* keep so many free or coming */

@@ -16,9 +16,15 @@ static struct spate_object *take_slot(struct spate_cache *c, const struct spate_
 		c->no_room++;
 		return NULL;
 	}
-	struct spate_object *o = &c->pool[c->free_slot];
+	struct spate_object *o;
 
-	c->free_slot = o->next;
+	if (c->free_slot != SPATE_NO_LINK) {
+		o = &c->pool[c->free_slot];
+		c->free_slot = o->next;
+	} else {
+		o = &c->pool[c->made]; /* zeroed: the first time */
+		o->id = c->made++;
+	}
 	c->objects++;
 	o->key = *key;
 	atomic_store_explicit(&o->size, SPATE_SIZE_UNKNOWN, memory_order_relaxed);
@@ -160,6 +166,26 @@ void spate_cache_refresh(struct spate_cache *c, struct spate_object *o, struct s
 		spate_meta_retire(c, old);
 	}
 	atomic_store_explicit(&o->expires_s, expires_s, memory_order_release);
+}
+
+struct spate_object *spate_cache_find(struct spate_cache *c, const struct spate_key *key)
+{
+	uint32_t id = spate_index_get(&c->index, key);
+
+	return id == SPATE_NO_OBJECT ? NULL : &c->pool[id]; /* failed ones are not in the index */
+}
+
+uint64_t spate_cache_remove_all(struct spate_cache *c)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < c->made; i++) {
+		if (c->pool[i].flags & SPATE_O_INDEXED) {
+			spate_cache_retire(c, &c->pool[i]);
+			n++;
+		}
+	}
+	return n;
 }
 
 void spate_cache_remove(struct spate_cache *c, struct spate_object *o)

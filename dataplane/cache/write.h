@@ -99,11 +99,19 @@ bool spate_cache_reopen(struct spate_cache *c, struct spate_object *o);
 void spate_cache_refresh(struct spate_cache *c, struct spate_object *o, struct spate_meta *meta,
 			 int64_t expires_s);
 
+/* As spate_cache_lookup, for control itself: leaves the frequency alone, so that only viewers count. */
+struct spate_object *spate_cache_find(struct spate_cache *c, const struct spate_key *key);
+
 void spate_cache_remove(struct spate_cache *c, struct spate_object *o);
+/* Removes all there is; fills under way go on for who reads them. Returns how many. Linear in the slots. */
+uint64_t spate_cache_remove_all(struct spate_cache *c);
 void spate_cache_hold(struct spate_cache *c, struct spate_object *o);
 void spate_cache_release(struct spate_cache *c, struct spate_object *o);
 
-/* Frees what it can; returns how many objects still wait for a reader. Cheap when there are none. */
+/*
+ * Frees what it can; returns how many objects still wait for a reader (while it is not 0, come back soon even
+ * when nothing else happens). Cheap when there are none.
+ */
 unsigned spate_cache_reclaim(struct spate_cache *c);
 
 struct spate_cache_usage {

@@ -348,6 +348,68 @@ static void usage_counts(void **state)
 	spate_cache_unpin(c, 1, o);
 }
 
+static void control_finds_without_counting(void **state)
+{
+	struct spate_object *o = store(c, 1, 10);
+	struct spate_key one = key_of(1), two = key_of(2);
+
+	assert_ptr_equal(spate_cache_find(c, &one), o);
+	assert_null(spate_cache_find(c, &two));
+	assert_int_equal(atomic_load(&o->freq), 0);
+}
+
+static void remove_all_spares_who_is_reading(void **state)
+{
+	struct spate_object *pinned = store(c, 1, 100), *filling = begin(2, 100);
+	uint64_t waiting;
+
+	store(c, 3, 100);
+	spate_cache_pin(c, 0, pinned);
+	assert_int_equal(spate_cache_remove_all(c), 3);
+	assert_int_equal(spate_cache_reclaim(c), 2);
+	assert_null(look(c, 1));
+	expect_pattern(c, pinned, 1, 0, 100);
+	fill_some(c, filling, 2, 100);
+	assert_int_equal(spate_cache_complete(c, filling, &waiting), 0);
+	spate_cache_release(c, filling);
+	spate_cache_unpin(c, 0, pinned);
+	assert_int_equal(spate_cache_reclaim(c), 0);
+	assert_int_equal(c->arena.nfree, c->arena.blocks);
+}
+
+/* Sizes from the smallest to a million objects: everything fits in what was asked for, everything is found. */
+static void scales_to_a_million_objects(void **state)
+{
+	for (uint64_t n = 1000; n <= 1000000; n *= 10) {
+		struct spate_cache *big;
+
+		assert_int_equal(spate_cache_create(&big, n * 900 + (1 << 17), 512, 2), 0);
+		assert_true(big->objects_max >= n + n / 32);
+		for (uint64_t i = 0; i < n; i++) {
+			struct spate_key key = {i * 0x9E3779B97F4A7C15ull, i};
+			struct spate_object *o = spate_cache_insert(big, &key);
+			struct iovec iov[1];
+			unsigned k;
+			uint64_t waiting;
+
+			spate_cache_publish(big, o, make_meta(0), 1, 0);
+			assert_int_equal(spate_cache_room(big, o, 1, iov, 1, &k), 1);
+			spate_cache_filled(big, o, 1);
+			spate_cache_complete(big, o, &waiting);
+			spate_cache_release(big, o);
+		}
+		for (uint64_t i = 0; i < n; i++) {
+			struct spate_key key = {i * 0x9E3779B97F4A7C15ull, i};
+
+			if (spate_cache_lookup(big, &key) == NULL)
+				fail_msg("%lu of %lu is not there", i, n);
+		}
+		assert_int_equal(big->evicted, 0);
+		spate_cache_check(big);
+		spate_cache_destroy(big);
+	}
+}
+
 static void bad_sizes_are_refused(void **state)
 {
 	struct spate_cache *none = NULL;
@@ -385,6 +447,9 @@ int main(void)
 		T(refreshed_meta_stays_readable_until_quiesced),
 		T(readers_raise_the_counter_to_three),
 		T(usage_counts),
+		T(control_finds_without_counting),
+		T(remove_all_spares_who_is_reading),
+		T(scales_to_a_million_objects),
 		T(bad_sizes_are_refused),
 	};
 
