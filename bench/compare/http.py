@@ -270,7 +270,8 @@ def arguments():
                    help="spate,nginx,h2o,varnish")
     p.add_argument("--connections", type=int, default=32, help="of wrk (32)")
     p.add_argument("--json", type=Path, metavar="FILE", help="rows for a comparison with another run")
-    p.add_argument("--spate", type=Path, default=ROOT / "build-release" / "spate", help="the program")
+    p.add_argument("--spate", type=Path, help="the program ($SPATE_BUILD/spate)",
+                   default=Path(os.environ.get("SPATE_BUILD", ROOT / "build-release")) / "spate")
     p.add_argument("--server-core", type=int, default=0)
     p.add_argument("--client-core", type=int, default=1)
     args = p.parse_args()

@@ -55,10 +55,14 @@ static void workers(const struct spate_view *v, struct spate_text *t)
 static void counters(const struct spate_view *v, struct spate_text *t)
 {
 	open_(t, "control", "{");
-	for (unsigned i = 0; i < spate_counters_len; i++)
-		if (spate_view_of_control(&spate_counters[i]))
-			num(t, spate_counters[i].name,
-			    spate_view_value(v->control, &spate_counters[i]));
+	for (unsigned i = 0; i < spate_counters_len; i++) {
+		const struct spate_counter_info *c = &spate_counters[i];
+
+		if (spate_view_of_control(c))
+			num(t, c->name,
+			    spate_view_of_worker(v, c) ? spate_view_value(v->control, c)
+						       : spate_view_total(v, c));
+	}
 	spate_text_lit(t, "}");
 	open_(t, "total", "{");
 	for (unsigned i = 0; i < spate_counters_len; i++)

@@ -135,6 +135,18 @@ static void test_metrics_are_read_live(void **state)
 	assert_non_null(strstr(e->in, "\nspate_http_requests_total 42\n"));
 }
 
+/* Not control's copy of now and then: a purge shows at once. */
+static void test_cache_gauges_are_the_caches_own(void **state)
+{
+	struct env *e = *state;
+
+	atomic_store(&e->control.cache_objects, 77);
+	ask(e, "GET", "/metrics");
+	assert_non_null(strstr(e->in, "\nspate_cache_objects 0\n"));
+	ask(e, "GET", "/stat");
+	assert_null(strstr(e->in, "\"cache_objects\":77"));
+}
+
 static void test_stat_is_json(void **state)
 {
 	struct env *e = *state;
@@ -245,6 +257,7 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 		T(test_healthz_turns_when_draining),
 		T(test_metrics_are_read_live),
+		T(test_cache_gauges_are_the_caches_own),
 		T(test_stat_is_json),
 		T(test_purge_finds_the_key_the_cache_uses),
 		T(test_purge_of_what_is_not_there),
