@@ -331,8 +331,11 @@ static void serve(struct spate_http_conn *c, const struct spate_http_request *r)
 	unsigned refused = spate_http_method_refused(r->method);
 
 	if (refused == 0 && r->method != SPATE_HTTP_OPTIONS &&
-	    spate_http_uri_normalise(r->path_query, buf, sizeof(buf), &url) != SPATE_URI_OK)
-		refused = 400;
+	    spate_http_uri_normalise(r->path_query, buf, sizeof(buf), &url) != SPATE_URI_OK) {
+		SPATE_COUNT(w->stats, http_bad_request);
+		refuse(c, r->head, r->head_len, 400);
+		return;
+	}
 	if (refused != 0 || r->method == SPATE_HTTP_OPTIONS) {
 		if (w->config->access_log)
 			x = spate_http_exchange_get(c, r->head, r->head_len,
