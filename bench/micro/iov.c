@@ -10,7 +10,7 @@
 
 static void *setup(int64_t kib)
 {
-	return bench_cache(OBJECTS, 16 << 10, (uint64_t)kib << 10);
+	return bench_cache(OBJECTS, 16 << 10, (uint64_t)kib << 10, 1);
 }
 
 static void teardown(void *ctx)

@@ -20,7 +20,7 @@ static void *setup(int64_t objects)
 	struct lookup *l = malloc(sizeof(*l));
 	uint64_t seed = 42;
 
-	l->cache = bench_cache((uint64_t)objects, 512, 512);
+	l->cache = bench_cache((uint64_t)objects, 512, 512, 1);
 	l->hit = malloc(KEYS * sizeof(*l->hit));
 	l->miss = malloc(KEYS * sizeof(*l->miss));
 	for (unsigned i = 0; i < KEYS; i++) {

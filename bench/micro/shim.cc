@@ -1,6 +1,7 @@
 /* shim.cc: see shim.h. */
 #include "shim.h"
 
+#include <algorithm>
 #include <benchmark/benchmark.h>
 #include <time.h>
 
@@ -27,6 +28,8 @@ extern "C" {
 
 namespace
 {
+const uint64_t PARTS = 256, PART_MIN = 1000;
+
 benchmark::State *now; /* of the run that is going on */
 
 /* Google Benchmark calls a benchmark several times to find n; what setup made stays for all of them. */
@@ -51,18 +54,27 @@ void *ctx_for(const spate_bench *b, int64_t arg)
 void run(benchmark::State &state, const spate_bench *b)
 {
 	int64_t arg = b->nargs > 0 ? state.range(0) : 0;
-	uint64_t n = uint64_t(state.max_iterations), spent = 0;
+	uint64_t n = uint64_t(state.max_iterations);
+	double best = 0;
 	void *ctx = ctx_for(b, arg);
 
 	now = &state;
 	while (state.KeepRunningBatch(state.max_iterations)) {
-		uint64_t start = ticks();
+		uint64_t whole = std::max(n / PARTS, std::min(n, PART_MIN));
 
-		b->run(ctx, arg, n);
-		spent += ticks() - start;
+		for (uint64_t done = 0, part; done < n; done += part) {
+			part = std::min(whole, n - done);
+			uint64_t start = ticks();
+
+			b->run(ctx, arg, part);
+			double each = double(ticks() - start) / double(part);
+
+			if (done == 0 || (part == whole && each < best))
+				best = each;
+		}
 	}
 	now = nullptr;
-	state.counters["cycles"] = double(spent) / double(n);
+	state.counters["cycles"] = best;
 }
 } // namespace
 

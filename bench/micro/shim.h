@@ -9,7 +9,8 @@
  *
  *   build/bench/micro/spate-micro --benchmark_filter=lookup --benchmark_format=json
  *
- * Besides time a benchmark shows `cycles`: TSC ticks an iteration.
+ * Besides time a benchmark shows `cycles`: TSC ticks an iteration, the best of up to 256 parts of the run, so that a
+ * neighbour who takes the core away for a while does not show.
  */
 #ifndef SPATE_BENCH_SHIM_H
 #define SPATE_BENCH_SHIM_H

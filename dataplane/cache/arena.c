@@ -158,6 +158,7 @@ static uint32_t next_free(const struct spate_arena *a, uint32_t from)
 		bits = a->summary[s];
 	}
 	w = s * 64 + (uint32_t)__builtin_ctzll(bits);
+	assert(a->free[w] != 0);
 	return w * 64 + (uint32_t)__builtin_ctzll(a->free[w]);
 }
 

@@ -53,6 +53,8 @@ static void check_object(const struct spate_cache *c, const struct spate_object 
 	MUST(o->queue == SPATE_S3_NONE || indexed, "object %u: queued, not indexed", o->id);
 	MUST(indexed || retired || o->holds > 0, "object %u: lost", o->id);
 	MUST(!(o->flags & SPATE_O_PUBLISHED) == (atomic_load(&o->meta) == NULL), "object %u: meta", o->id);
+	MUST(atomic_load(&o->state) != SPATE_OBJECT_FILLING || retired || o->holds > 0,
+	     "object %u: being filled by nobody", o->id);
 	MUST(atomic_load(&o->freq) <= 3, "object %u: freq", o->id);
 	if (indexed && atomic_load(&o->state) != SPATE_OBJECT_FILLING)
 		MUST(o->queue != SPATE_S3_NONE, "object %u: at rest, never to be evicted", o->id);

@@ -81,10 +81,10 @@ static bool in_use(const struct spate_cache *c, const struct spate_object *o)
 	return o->holds > 0 || spate_cache_pinned(c, o);
 }
 
+/* What is being filled is held by its fill. */
 static bool busy(void *ctx, const struct spate_object *o)
 {
-	return atomic_load_explicit(&o->state, memory_order_relaxed) == SPATE_OBJECT_FILLING ||
-	       in_use(ctx, o);
+	return in_use(ctx, o);
 }
 
 static bool enough(const struct spate_cache *c, uint32_t blocks, uint32_t slots)

@@ -278,9 +278,9 @@ static void eviction_runs_ahead_of_need(void **state)
 {
 	spate_cache_online(c, 0);
 	for (uint64_t n = 0; n < 1000; n++) {
-		assert_non_null(store(c, n, BLOCK)); /* never has to wait, one turn of the reader behind */
-		spate_cache_quiesce(c, 0);
+		assert_non_null(store(c, n, 2 * BLOCK)); /* never has to wait, one turn of the reader behind */
 		spate_cache_reclaim(c);
+		spate_cache_quiesce(c, 0);
 	}
 	assert_true(c->evicted > 900);
 	spate_cache_offline(c, 0);

@@ -145,8 +145,29 @@ static void readers_see_only_what_is_right(void **state)
 	printf("# %lu fills, %lu evictions, %lu hits, %lu waits\n", done, evicted, reads, atomic_load(&waits));
 }
 
-/* One slow fill, a reader that sleeps until it is told: it must get every byte, and never sleep on one. */
-static _Atomic uint64_t told;
+/*
+ * One fill, and a reader that sleeps until it is told. The writer goes on only when the reader has taken the last
+ * piece, so a wake-up that gets lost stops both.
+ */
+enum { PIECES = 3000, PATIENCE = 20000 };
+
+static _Atomic uint64_t told, taken;
+
+/* Until *what has come to n: spins a little, then sleeps; false after 20 s. */
+static bool until(_Atomic uint64_t *what, uint64_t n)
+{
+	for (unsigned i = 0; atomic_load_explicit(what, memory_order_acquire) < n; i++) {
+		struct timespec ms = {.tv_nsec = 1000000};
+
+		if (i > PATIENCE + 1000)
+			return false;
+		if (i > 1000)
+			nanosleep(&ms, NULL);
+		else if (i > 50)
+			sched_yield();
+	}
+	return true;
+}
 
 static void *follower(void *arg)
 {
@@ -158,61 +179,50 @@ static void *follower(void *arg)
 
 		if (ready > 0) {
 			at += ready;
+			atomic_store_explicit(&taken, at, memory_order_release);
 			continue;
 		}
-		if (at == atomic_load_explicit(&o->size, memory_order_relaxed))
-			break;
-		if (!spate_object_wait(c, o, 0, at)) {
-			if (atomic_load_explicit(&o->state, memory_order_acquire) != SPATE_OBJECT_FILLING &&
-			    spate_object_ready(c, o, at) == 0)
-				break;
-			continue;
-		}
-		/* asleep: only a message wakes us */
-		for (unsigned spins = 0; atomic_exchange_explicit(&told, 0, memory_order_acquire) == 0; spins++) {
-			struct timespec ms = {.tv_nsec = 1000000};
-
-			if (spins > 30000)
-				return (void *)1; /* nobody told us: a wake-up was lost */
-			if (spins < 100)
-				sched_yield();
-			else
-				nanosleep(&ms, NULL);
+		atomic_store_explicit(&told, 0, memory_order_relaxed);
+		if (spate_object_wait(c, o, 0, at)) {
+			if (!until(&told, 1))
+				return "never told";
+		} else if (spate_object_ready(c, o, at) == 0) {
+			break; /* the fill has ended */
 		}
 	}
-	return at == atomic_load(&o->size) ? NULL : (void *)2;
+	return at == atomic_load(&o->size) ? NULL : "short";
 }
 
 static void no_progress_is_missed(void **state)
 {
-	c = small_cache(512, 1);
-	for (int round = 0; round < 50; round++) {
-		struct spate_key key = key_of((uint64_t)round);
-		struct spate_object *o = spate_cache_insert(c, &key);
-		uint64_t waiting;
-		pthread_t t;
-		void *lost;
+	struct spate_key key = key_of(1);
+	struct spate_object *o;
+	uint64_t waiting;
+	pthread_t t;
+	void *lost;
 
-		assert_int_equal(spate_cache_publish(c, o, make_meta(0), SPATE_SIZE_UNKNOWN, 100), 0);
-		told = 0;
-		pthread_create(&t, NULL, follower, o);
-		for (int i = 0; i < 300; i++) {
-			struct iovec iov[1];
-			unsigned k;
-			uint64_t got = spate_cache_room(c, o, 100, iov, 1, &k);
+	c = small_cache(1024, 1);
+	o = spate_cache_insert(c, &key);
+	assert_int_equal(spate_cache_publish(c, o, make_meta(0), SPATE_SIZE_UNKNOWN, 100), 0);
+	told = taken = 0;
+	pthread_create(&t, NULL, follower, o);
+	for (uint64_t i = 0; i < PIECES; i++) {
+		struct iovec iov[1];
+		unsigned k;
 
-			if (spate_cache_filled(c, o, got) != 0)
-				atomic_store_explicit(&told, 1, memory_order_release);
-			if (i % 8 == 0)
-				sched_yield();
-		}
-		spate_cache_complete(c, o, &waiting);
-		if (waiting != 0)
+		if (!until(&taken, atomic_load(&o->filled)))
+			break;
+		assert_true(spate_cache_room(c, o, 100, iov, 1, &k) > 0);
+		if (spate_cache_filled(c, o, iov[0].iov_len) != 0)
 			atomic_store_explicit(&told, 1, memory_order_release);
-		pthread_join(t, &lost);
-		assert_null(lost);
-		spate_cache_release(c, o);
 	}
+	spate_cache_complete(c, o, &waiting);
+	if (waiting != 0)
+		atomic_store_explicit(&told, 1, memory_order_release);
+	pthread_join(t, &lost);
+	if (lost != NULL)
+		fail_msg("%s", (char *)lost);
+	spate_cache_release(c, o);
 	spate_cache_destroy(c);
 }
 
