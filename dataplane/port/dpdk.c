@@ -1,0 +1,382 @@
+/*
+ * dpdk.c: rx and tx of a DPDK port. Setting one up is dpdk_open.c.
+ *
+ * A packet to send is a head mbuf (headers, 128 bytes of room) and a mbuf for each frag:
+ *
+ *     head mbuf ── next ──► frag mbuf ── next ──► frag mbuf
+ *     [eth ip tcp]          │ buf_addr             │
+ *                           ▼                      ▼
+ *                     arena block            arena block
+ *
+ * Frag mbufs come from a pool whose elements have no data room at all; their buf_addr is set each time. They are
+ * plain direct mbufs to whoever frees them: a compare of the reference count and back to the pool. Attaching an
+ * external buffer in the usual way would cost a shared-info line, a callback and a detach a packet
+ * (docs/design/port.md has the figures). Nobody owns the arena's memory through them: port.h says why that is safe.
+ */
+#include "dataplane/port/dpdk_internal.h"
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include "dataplane/port/soft.h"
+
+static inline struct dpdk *dpdk_of(const struct spate_port *p)
+{
+	return p->priv;
+}
+
+static uint16_t rx_flags(uint64_t ol)
+{
+	uint16_t f = 0;
+
+	if ((ol & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD)
+		f |= SPATE_RX_IP_GOOD;
+	else if ((ol & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_BAD)
+		f |= SPATE_RX_IP_BAD;
+	/* NONE: the data is good though the field is not, as from a virtual peer that never made it. */
+	if ((ol & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD ||
+	    (ol & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_NONE)
+		f |= SPATE_RX_L4_GOOD;
+	else if ((ol & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_BAD)
+		f |= SPATE_RX_L4_BAD;
+	return f;
+}
+
+static unsigned dpdk_rx(struct spate_port *p, unsigned queue, struct spate_pkt_rx *pkts, unsigned max)
+{
+	struct dpdk *d = dpdk_of(p);
+	struct dpdk_queue *q = &d->queue[queue];
+	struct rte_mbuf *m[SPATE_BURST];
+	unsigned n = rte_eth_rx_burst(d->id, (uint16_t)queue, m, (uint16_t)(max < SPATE_BURST ? max : SPATE_BURST));
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		rte_prefetch0(rte_pktmbuf_mtod(m[i], void *));
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t len = m[i]->pkt_len;
+
+		pkts[i].data = rte_pktmbuf_mtod(m[i], uint8_t *);
+		pkts[i].len = m[i]->data_len;
+		pkts[i].flags = d->trust_rx ? rx_flags(m[i]->ol_flags) : 0;
+		pkts[i].hash = m[i]->ol_flags & RTE_MBUF_F_RX_RSS_HASH ? m[i]->hash.rss : 0;
+		pkts[i].rest = len - m[i]->data_len;
+		pkts[i].handle = m[i];
+		bytes += len;
+	}
+	q->count.rx_packets += n;
+	q->count.rx_bytes += bytes;
+	return n;
+}
+
+static void dpdk_rx_free(struct spate_port *p, unsigned queue, struct spate_pkt_rx *pkts, unsigned n)
+{
+	struct rte_mbuf *m[SPATE_BURST];
+	unsigned k = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (pkts[i].handle == NULL)
+			continue;
+		m[k++] = pkts[i].handle;
+		if (k == SPATE_BURST) {
+			rte_pktmbuf_free_bulk(m, k);
+			k = 0;
+		}
+	}
+	rte_pktmbuf_free_bulk(m, k);
+}
+
+static unsigned dpdk_rx_rest(struct spate_port *p, const struct spate_pkt_rx *pkt, struct iovec *iov,
+			     unsigned max)
+{
+	unsigned n = 0;
+
+	for (struct rte_mbuf *m = ((struct rte_mbuf *)pkt->handle)->next; m != NULL; m = m->next) {
+		if (n == max)
+			return max + 1;
+		iov[n++] = (struct iovec){rte_pktmbuf_mtod(m, void *), m->data_len};
+	}
+	return n;
+}
+
+static unsigned dpdk_tx_get(struct spate_port *p, unsigned queue, struct spate_pkt_tx *tx, unsigned want)
+{
+	struct dpdk_queue *q = &dpdk_of(p)->queue[queue];
+	struct rte_mbuf *m[SPATE_BURST];
+	unsigned n = want < SPATE_BURST ? want : SPATE_BURST;
+
+	/* All or nothing is the mempool's way; a smaller burst is still worth having. */
+	while (n != 0 && rte_mempool_get_bulk(q->heads, (void **)m, n) != 0)
+		n /= 2;
+	for (unsigned i = 0; i < n; i++) {
+		tx[i].head = (uint8_t *)m[i]->buf_addr + HEAD_OFF;
+		tx[i].handle = m[i];
+	}
+	q->count.tx_out += n;
+	if (n < want)
+		q->count.tx_nobuf++;
+	return n;
+}
+
+static void dpdk_tx_put(struct spate_port *p, unsigned queue, struct spate_pkt_tx *tx, unsigned n)
+{
+	struct dpdk_queue *q = &dpdk_of(p)->queue[queue];
+
+	for (unsigned i = 0; i < n; i++)
+		rte_mempool_put(q->heads, tx[i].handle);
+	q->count.tx_out -= n;
+}
+
+/* What every mbuf of ours needs when it comes raw from its pool. */
+static inline void fresh(struct rte_mbuf *m, uint16_t data_off, uint16_t len)
+{
+	m->data_off = data_off;
+	m->refcnt = 1;
+	m->nb_segs = 1;
+	m->port = 0xffff;
+	m->ol_flags = 0;
+	m->data_len = len;
+	m->next = NULL;
+}
+
+static inline rte_iova_t iova_of(const struct dpdk *d, uintptr_t off)
+{
+	if (__builtin_expect(d->arena_iova == NULL, 1))
+		return (rte_iova_t)(d->arena_base + off);
+	return d->arena_iova[off >> d->arena_page_shift] + (off & ((1u << d->arena_page_shift) - 1));
+}
+
+/*
+ * Copies a frag into as many mbufs of the copy pool as it takes, linked after `last`. NULL: the pool is empty.
+ */
+static struct rte_mbuf *chain_copy(struct dpdk_queue *q, struct rte_mbuf *head, struct rte_mbuf *last,
+				   const struct iovec *iov)
+{
+	const uint8_t *from = iov->iov_base;
+	size_t left = iov->iov_len;
+
+	while (left != 0) {
+		struct rte_mbuf *m;
+		size_t n = left < q->copy_room ? left : q->copy_room;
+
+		if (rte_mempool_get(q->copies, (void **)&m) != 0)
+			return NULL;
+		fresh(m, RTE_PKTMBUF_HEADROOM, (uint16_t)n);
+		memcpy(rte_pktmbuf_mtod(m, void *), from, n);
+		last->next = m;
+		last = m;
+		head->nb_segs++;
+		from += n;
+		left -= n;
+	}
+	return last;
+}
+
+/* Links the frags behind head. false: no buffers; what was linked stays and is freed with head. */
+static bool link_frags(const struct dpdk *d, struct dpdk_queue *q, struct rte_mbuf *head,
+		       const struct spate_pkt_tx *tx)
+{
+	struct rte_mbuf *last = head;
+
+	for (unsigned i = 0; i < tx->nfrags; i++) {
+		uintptr_t off = (uintptr_t)tx->frag[i].iov_base - d->arena_base;
+		uint32_t len = (uint32_t)tx->frag[i].iov_len;
+		struct rte_mbuf *m;
+
+		if (__builtin_expect(off >= d->arena_bytes || len > UINT16_MAX, 0)) {
+			last = chain_copy(q, head, last, &tx->frag[i]);
+			if (last == NULL)
+				return false;
+			q->count.tx_copied++;
+			continue;
+		}
+		if (__builtin_expect(q->frags_have == 0, 0)) {
+			if (rte_mempool_get_bulk(q->frags, (void **)q->frag, SPATE_BURST) != 0)
+				return false;
+			q->frags_have = SPATE_BURST;
+		}
+		m = q->frag[--q->frags_have];
+		fresh(m, 0, (uint16_t)len);
+		m->buf_addr = tx->frag[i].iov_base;
+		m->buf_iova = iova_of(d, off);
+		m->buf_len = (uint16_t)len;
+		last->next = m;
+		last = m;
+		head->nb_segs++;
+	}
+	return true;
+}
+
+/* Behind the headers, in the head mbuf itself, which has room for an MTU then. */
+static bool copy_frags(struct dpdk_queue *q, struct rte_mbuf *head, const struct spate_pkt_tx *tx)
+{
+	uint8_t *to = tx->head + tx->head_len;
+
+	if (HEAD_OFF + tx->head_len + tx->frag_len > head->buf_len)
+		return false;
+	for (unsigned i = 0; i < tx->nfrags; i++) {
+		memcpy(to, tx->frag[i].iov_base, tx->frag[i].iov_len);
+		to += tx->frag[i].iov_len;
+	}
+	head->data_len = (uint16_t)(tx->head_len + tx->frag_len);
+	q->count.tx_copied++;
+	return true;
+}
+
+static inline uint64_t ol_flags(const struct spate_pkt_tx *tx)
+{
+	uint64_t ol = tx->flags & SPATE_TX_IP4 ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6;
+
+	if (tx->flags & SPATE_TX_IP_CSUM)
+		ol |= RTE_MBUF_F_TX_IP_CKSUM;
+	if (tx->flags & SPATE_TX_L4_CSUM)
+		ol |= tx->flags & SPATE_TX_UDP ? RTE_MBUF_F_TX_UDP_CKSUM : RTE_MBUF_F_TX_TCP_CKSUM;
+	if (tx->flags & SPATE_TX_TSO)
+		ol |= RTE_MBUF_F_TX_TCP_SEG;
+	return ol;
+}
+
+/* Sends what it can of the backlog; what stays moves to its front. */
+static void push_backlog(struct dpdk *d, struct dpdk_queue *q, unsigned queue)
+{
+	unsigned sent = 0;
+
+	while (sent < q->count.tx_backlog) {
+		unsigned left = q->count.tx_backlog - sent;
+		unsigned n = rte_eth_tx_burst(d->id, (uint16_t)queue, q->backlog + sent,
+					      (uint16_t)(left < SPATE_BURST ? left : SPATE_BURST));
+
+		sent += n;
+		if (n == 0)
+			break;
+	}
+	if (sent == 0)
+		return;
+	q->count.tx_backlog -= sent;
+	memmove(q->backlog, q->backlog + sent, q->count.tx_backlog * sizeof(q->backlog[0]));
+}
+
+static void dpdk_tx(struct spate_port *p, unsigned queue, struct spate_pkt_tx *tx, unsigned n)
+{
+	struct dpdk *d = dpdk_of(p);
+	struct dpdk_queue *q = &d->queue[queue];
+	struct rte_mbuf *m[SPATE_BURST];
+	uint32_t missing = ~p->caps.tx_offloads & (SPATE_TX_IP_CSUM | SPATE_TX_L4_CSUM);
+	unsigned k = 0, sent = 0, all_flags = 0;
+	uint64_t bytes = 0;
+
+	q->count.tx_out -= n;
+	for (unsigned i = 0; i < n; i++) {
+		struct rte_mbuf *head = tx[i].handle;
+		bool ok = true;
+
+		if (missing & tx[i].flags)
+			spate_soft_csum(&tx[i], p->caps.tx_offloads);
+		fresh(head, HEAD_OFF, tx[i].head_len);
+		if (tx[i].nfrags != 0)
+			ok = d->linear ? copy_frags(q, head, &tx[i]) : link_frags(d, q, head, &tx[i]);
+		if (__builtin_expect(!ok, 0)) {
+			rte_pktmbuf_free(head);
+			q->count.tx_nobuf++;
+			q->count.tx_dropped++;
+			continue;
+		}
+		head->pkt_len = tx[i].head_len + tx[i].frag_len;
+		if (tx[i].flags & (SPATE_TX_IP_CSUM | SPATE_TX_L4_CSUM | SPATE_TX_TSO)) {
+			head->ol_flags = ol_flags(&tx[i]);
+			head->l2_len = tx[i].l2_len;
+			head->l3_len = tx[i].l3_len;
+			head->l4_len = tx[i].l4_len;
+			head->tso_segsz = tx[i].tso_mss;
+		}
+		bytes += head->pkt_len;
+		all_flags |= tx[i].flags;
+		m[k++] = head;
+	}
+	q->count.tx_packets += k;
+	q->count.tx_bytes += bytes;
+	/* Checksums are as devices want them already; only TSO has rules that differ (virtio's pseudo-header). */
+	if (all_flags & SPATE_TX_TSO) {
+		unsigned good = rte_eth_tx_prepare(d->id, (uint16_t)queue, m, (uint16_t)k);
+
+		if (__builtin_expect(good < k, 0)) {
+			/* The device refuses this one (too many pieces, a length it cannot do): drop it and
+			 * what follows, TCP sends it again. */
+			rte_pktmbuf_free_bulk(m + good, k - good);
+			q->count.tx_dropped += k - good;
+			k = good;
+		}
+	}
+	if (q->count.tx_backlog != 0)
+		push_backlog(d, q, queue);
+	if (q->count.tx_backlog == 0 && k != 0)
+		sent = rte_eth_tx_burst(d->id, (uint16_t)queue, m, (uint16_t)k);
+	if (__builtin_expect(sent < k, 0)) {
+		unsigned room = BACKLOG - q->count.tx_backlog, keep = k - sent < room ? k - sent : room;
+
+		memcpy(q->backlog + q->count.tx_backlog, m + sent, keep * sizeof(m[0]));
+		q->count.tx_backlog += keep;
+		sent += keep;
+		q->count.tx_dropped += k - sent;
+		rte_pktmbuf_free_bulk(m + sent, k - sent);
+	}
+}
+
+static unsigned dpdk_tx_room(struct spate_port *p, unsigned queue)
+{
+	struct dpdk *d = dpdk_of(p);
+	struct dpdk_queue *q = &d->queue[queue];
+
+	if (q->count.tx_backlog != 0)
+		push_backlog(d, q, queue);
+	/* A device's own free slots cannot be asked for cheaply; the backlog can take this much of a surprise. */
+	return q->count.tx_backlog != 0 ? 0 : BACKLOG - SPATE_BURST;
+}
+
+static void dpdk_status(struct spate_port *p, struct spate_port_status *out)
+{
+	struct dpdk *d = dpdk_of(p);
+	struct rte_eth_stats s = {0};
+	struct rte_eth_link link = {0};
+
+	*out = (struct spate_port_status){0};
+	if (rte_eth_link_get_nowait(d->id, &link) == 0) {
+		out->link_up = link.link_status == RTE_ETH_LINK_UP;
+		out->full_duplex = link.link_duplex == RTE_ETH_LINK_FULL_DUPLEX;
+		out->mbps = link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed;
+	}
+	if (rte_eth_stats_get(d->id, &s) != 0)
+		return;
+	out->rx_packets = s.ipackets;
+	out->rx_bytes = s.ibytes;
+	out->tx_packets = s.opackets;
+	out->tx_bytes = s.obytes;
+	out->rx_missed = s.imissed;
+	out->rx_errors = s.ierrors;
+	out->rx_nobuf = s.rx_nombuf;
+	out->tx_errors = s.oerrors;
+}
+
+static const struct spate_port_queue *dpdk_queue(const struct spate_port *p, unsigned queue)
+{
+	return &dpdk_of(p)->queue[queue].count;
+}
+
+static int dpdk_rx_fd(struct spate_port *p, unsigned queue)
+{
+	return dpdk_of(p)->queue[queue].rx_fd;
+}
+
+const struct spate_port_ops spate_dpdk_ops = {
+	.name = "dpdk",
+	.rx = dpdk_rx,
+	.rx_free = dpdk_rx_free,
+	.rx_rest = dpdk_rx_rest,
+	.tx_get = dpdk_tx_get,
+	.tx_put = dpdk_tx_put,
+	.tx = dpdk_tx,
+	.tx_room = dpdk_tx_room,
+	.status = dpdk_status,
+	.queue = dpdk_queue,
+	.rx_fd = dpdk_rx_fd,
+	.close = spate_dpdk_close,
+};

@@ -1,0 +1,378 @@
+/*
+ * dpdk_open.c: configuring a DPDK device, and choosing for each thing it can do between the device and software.
+ */
+#define ALLOW_EXPERIMENTAL_API /* rte_dev_dma_map */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_bus.h>
+#include <rte_dev.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_malloc.h>
+#include <rte_mbuf.h>
+
+#include "dataplane/port/dpdk_internal.h"
+
+#define RX_DESC   1024
+#define TX_DESC   1024
+#define HEADS     4096
+#define FRAGS     8192
+#define COPIES    1024
+#define POOL_CACHE 256
+#define ETH_EXTRA 22 /* header, VLAN tag, CRC */
+
+/*
+ * Microsoft's well-known symmetric key (Woo and Park, 2012): 0x6d5a over and over gives both directions of a flow
+ * the same hash, so a flow stays on its core whoever opened it.
+ */
+static uint8_t rss_key[64];
+
+static int fail(char *why, size_t len, int err, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+static int fail(char *why, size_t len, int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, len, fmt, ap);
+	va_end(ap);
+	return err < 0 ? err : -err;
+}
+
+static bool driver_is(const struct dpdk *d, const char *name)
+{
+	return strcmp(d->driver, name) == 0;
+}
+
+/* Which device is entry `index`; DPDK's ids may have holes. */
+static int nth_device(unsigned index, uint16_t *id)
+{
+	uint16_t i;
+
+	RTE_ETH_FOREACH_DEV(i)
+		if (index-- == 0) {
+			*id = i;
+			return 0;
+		}
+	return -ENODEV;
+}
+
+static uint64_t tx_offloads(const struct dpdk *d, const struct rte_eth_dev_info *info,
+			    const struct spate_dpdk_setup *setup)
+{
+	uint64_t want = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+
+	if (!setup->no_csum)
+		want |= RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
+	if (!setup->no_tso && !setup->no_csum)
+		want |= RTE_ETH_TX_OFFLOAD_TCP_TSO;
+	/* net_tap would do all that in software, and slower than we do. */
+	if (driver_is(d, "net_tap"))
+		want = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+	return want & info->tx_offload_capa;
+}
+
+/* net_ring and net_null never look at tx_offload_capa, and take chains all the same. */
+static bool takes_chains(const struct dpdk *d)
+{
+	return d->tx_offloads & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+}
+
+static struct rte_mempool *pool(const struct dpdk *d, const char *what, unsigned queue, unsigned n, uint32_t room,
+				int socket)
+{
+	char name[RTE_MEMPOOL_NAMESIZE];
+	struct rte_mempool *p;
+
+	snprintf(name, sizeof(name), "%s-%u-%u", what, d->id, queue);
+	p = rte_pktmbuf_pool_create(name, n - 1, POOL_CACHE, 0, (uint16_t)room, socket);
+	if (p == NULL && socket != SOCKET_ID_ANY)
+		p = rte_pktmbuf_pool_create(name, n - 1, POOL_CACHE, 0, (uint16_t)room, SOCKET_ID_ANY);
+	return p;
+}
+
+/* Frag mbufs are pointed elsewhere before each use; until then they must point nowhere. */
+static void no_buffer(struct rte_mempool *mp, void *arg, void *obj, unsigned i)
+{
+	struct rte_mbuf *m = obj;
+
+	m->buf_addr = arg;
+	m->buf_len = 0;
+	m->data_off = 0;
+}
+
+static int make_pools(struct dpdk *d, unsigned i, uint16_t mtu, unsigned rx_desc, unsigned tx_desc, int socket,
+		      char *why, size_t why_len)
+{
+	struct dpdk_queue *q = &d->queue[i];
+	uint32_t frame = (uint32_t)mtu + ETH_EXTRA;
+	uint32_t rx_room = RTE_PKTMBUF_HEADROOM + (frame < 2048 ? 2048 : RTE_ALIGN(frame, 64));
+	uint32_t head_room = d->linear ? HEAD_OFF + frame + SPATE_PKT_HEAD : HEAD_OFF + SPATE_PKT_HEAD;
+
+	q->rx_fd = -1;
+	q->copy_room = rx_room - RTE_PKTMBUF_HEADROOM;
+	q->rx = pool(d, "rx", i, 2 * rx_desc + 4 * POOL_CACHE, rx_room, socket);
+	q->heads = pool(d, "head", i, HEADS + tx_desc, RTE_ALIGN(head_room, 64), socket);
+	if (q->rx == NULL || q->heads == NULL)
+		return fail(why, why_len, ENOMEM,
+			    "%s: no memory for packet buffers: more huge pages, or a larger \"-m\" in dpdk.eal", d->name);
+	if (d->linear)
+		return 0;
+	q->frags = pool(d, "frag", i, FRAGS + 4 * tx_desc, 0, socket);
+	q->copies = pool(d, "copy", i, d->arena_bytes != 0 ? COPIES : HEADS + tx_desc, rx_room, socket);
+	if (q->frags == NULL || q->copies == NULL)
+		return fail(why, why_len, ENOMEM,
+			    "%s: no memory for packet buffers: more huge pages, or a larger \"-m\" in dpdk.eal", d->name);
+	rte_mempool_obj_iter(q->frags, no_buffer, NULL);
+	return 0;
+}
+
+/*
+ * Makes the arena readable for the device. Virtual devices copy, so any address will do, but for virtio-user:
+ * its peer can only see memory of DPDK's own. A real device needs the pages registered and mapped.
+ */
+static int reach_arena(struct dpdk *d, const struct rte_eth_dev_info *info, const struct spate_arena_info *a,
+		       char *why, size_t why_len)
+{
+	const struct rte_bus *bus = rte_bus_find_by_device(info->device);
+	size_t len = RTE_ALIGN_FLOOR(a->bytes, a->page_bytes);
+	unsigned pages = (unsigned)(a->bytes / a->page_bytes);
+
+	if (driver_is(d, "net_virtio_user"))
+		return 0;
+	d->device = info->device;
+	d->arena_base = (uintptr_t)a->base;
+	d->arena_bytes = a->bytes;
+	if (bus == NULL || strcmp(rte_bus_name(bus), "vdev") == 0)
+		return 0;
+	if (rte_extmem_register(a->base, len, NULL, 0, a->page_bytes) == 0)
+		d->registered = len;
+	else if (rte_errno != EEXIST) /* by another port */
+		return fail(why, why_len, rte_errno, "%s: DPDK does not take over the cache's memory: %s", d->name,
+			    rte_strerror(rte_errno));
+	if (rte_eal_iova_mode() == RTE_IOVA_PA) {
+		/* No IOMMU: a page is where the kernel put it. Locked, so that it stays there. */
+		d->arena_page_shift = (unsigned)__builtin_ctzl(a->page_bytes);
+		d->arena_iova = malloc((size_t)pages * sizeof(*d->arena_iova));
+		if (d->arena_iova == NULL)
+			return fail(why, why_len, ENOMEM, "out of memory");
+		for (unsigned i = 0; i < pages; i++)
+			d->arena_iova[i] = rte_mem_virt2iova((char *)a->base + (size_t)i * a->page_bytes);
+		if (d->arena_iova[0] == RTE_BAD_IOVA)
+			return fail(why, why_len, EPERM,
+				    "%s: physical addresses cannot be read: run as root, or use an IOMMU (vfio-pci)",
+				    d->name);
+		return 0;
+	}
+	if (rte_dev_dma_map(info->device, a->base, (uintptr_t)a->base, len) == 0)
+		d->dma_mapped = len;
+	else if (rte_errno != ENOTSUP)
+		return fail(why, why_len, rte_errno,
+			    "%s: the IOMMU does not map the cache's memory (%s): raise \"ulimit -l\", see "
+			    "docs/operations.md",
+			    d->name, rte_strerror(rte_errno));
+	return 0;
+}
+
+static int configure(struct dpdk *d, const struct rte_eth_dev_info *info, const struct spate_dpdk_setup *setup,
+		     uint16_t mtu, char *why, size_t why_len)
+{
+	struct rte_eth_conf conf = {0};
+	uint64_t rss = info->flow_type_rss_offloads &
+		       (RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_IPV6 | RTE_ETH_RSS_NONFRAG_IPV4_TCP |
+			RTE_ETH_RSS_NONFRAG_IPV6_TCP | RTE_ETH_RSS_NONFRAG_IPV4_UDP | RTE_ETH_RSS_NONFRAG_IPV6_UDP |
+			RTE_ETH_RSS_IPV6_TCP_EX | RTE_ETH_RSS_IPV6_EX);
+	uint64_t rx = info->rx_offload_capa & (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM |
+					       RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_RSS_HASH);
+	int ret;
+
+	if (setup->no_csum || driver_is(d, "net_tap"))
+		rx &= RTE_ETH_RX_OFFLOAD_RSS_HASH;
+	conf.rxmode.offloads = rx;
+	conf.rxmode.mtu = mtu;
+	conf.txmode.offloads = d->tx_offloads;
+	if (setup->queues > 1 && rss != 0) {
+		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+		conf.rx_adv_conf.rss_conf.rss_hf = rss;
+		for (unsigned i = 0; i < sizeof(rss_key); i++)
+			rss_key[i] = i & 1 ? 0x5a : 0x6d;
+		if (info->hash_key_size != 0 && info->hash_key_size <= sizeof(rss_key)) {
+			conf.rx_adv_conf.rss_conf.rss_key = rss_key;
+			conf.rx_adv_conf.rss_conf.rss_key_len = info->hash_key_size;
+		}
+	} else {
+		conf.rxmode.offloads &= ~(uint64_t)RTE_ETH_RX_OFFLOAD_RSS_HASH;
+	}
+	d->trust_rx = rx & (RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_IPV4_CKSUM);
+	ret = rte_eth_dev_configure(d->id, (uint16_t)setup->queues, (uint16_t)setup->queues, &conf);
+	if (ret != 0)
+		return fail(why, why_len, ret, "%s (%s): cannot be configured with %u queues and MTU %u: %s", d->name,
+			    d->driver, setup->queues, mtu, rte_strerror(-ret));
+	return 0;
+}
+
+static int start(struct dpdk *d, const struct rte_eth_dev_info *info, uint16_t mtu, char *why, size_t why_len)
+{
+	uint16_t nrx = RX_DESC, ntx = TX_DESC;
+	int socket = rte_eth_dev_socket_id(d->id), ret;
+
+	rte_eth_dev_adjust_nb_rx_tx_desc(d->id, &nrx, &ntx);
+	for (unsigned i = 0; i < d->queues; i++) {
+		struct rte_eth_txconf txc = info->default_txconf;
+
+		ret = make_pools(d, i, mtu, nrx, ntx, socket, why, why_len);
+		if (ret != 0)
+			return ret;
+		txc.offloads = d->tx_offloads;
+		ret = rte_eth_rx_queue_setup(d->id, (uint16_t)i, nrx, (unsigned)socket, NULL, d->queue[i].rx);
+		if (ret == 0)
+			ret = rte_eth_tx_queue_setup(d->id, (uint16_t)i, ntx, (unsigned)socket, &txc);
+		if (ret != 0)
+			return fail(why, why_len, ret, "%s (%s): queue %u of %u cannot be set up: %s", d->name, d->driver, i,
+				    d->queues, rte_strerror(-ret));
+	}
+	ret = rte_eth_dev_start(d->id);
+	if (ret != 0)
+		return fail(why, why_len, ret, "%s (%s): does not start: %s", d->name, d->driver, rte_strerror(-ret));
+	/* Solicited-node groups change with the addresses; a filter for each is more than most devices have. */
+	rte_eth_allmulticast_enable(d->id);
+	return 0;
+}
+
+/* What goes wrong most: fewer queues than workers. */
+static int check_queues(const struct dpdk *d, const struct rte_eth_dev_info *info, unsigned queues, char *why,
+			size_t why_len)
+{
+	unsigned most = info->max_rx_queues < info->max_tx_queues ? info->max_rx_queues : info->max_tx_queues;
+
+	if (queues <= most && queues <= QUEUES_MAX)
+		return 0;
+	return fail(why, why_len, EINVAL, "%s (%s) has %u queues, %u workers want one each: set workers: %u%s", d->name,
+		    d->driver, most, queues, most,
+		    driver_is(d, "net_af_packet") ? ", or add qpairs=N to its --vdev"
+		    : driver_is(d, "net_af_xdp")  ? ", or add queue_count=N to its --vdev"
+		    : driver_is(d, "net_virtio_user") || driver_is(d, "net_vhost")
+			    ? ", or add queues=N to its --vdev"
+			    : "");
+}
+
+int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpdk_setup *setup, char *why,
+		    size_t why_len)
+{
+	struct rte_eth_dev_info info;
+	struct rte_ether_addr mac;
+	struct dpdk *d;
+	uint16_t id, mtu = setup->mtu;
+	int ret;
+
+	if (nth_device(index, &id) != 0)
+		return fail(why, why_len, ENODEV,
+			    "dpdk.ports has an entry %u, but DPDK found %u device%s: add a --vdev=..., or -a PCI address to "
+			    "dpdk.eal, and bind the NIC (docs/operations.md)",
+			    index + 1, rte_eth_dev_count_avail(), rte_eth_dev_count_avail() == 1 ? "" : "s");
+	d = rte_zmalloc("spate_dpdk", sizeof(*d) + setup->queues * sizeof(d->queue[0]), 64);
+	if (d == NULL)
+		return fail(why, why_len, ENOMEM, "out of DPDK memory");
+	d->id = id;
+	d->queues = setup->queues;
+	*p = (struct spate_port){.ops = &spate_dpdk_ops, .priv = d};
+	ret = rte_eth_dev_info_get(id, &info);
+	if (ret != 0) {
+		fail(why, why_len, ret, "device %u says nothing of itself: %s", id, rte_strerror(-ret));
+		goto undo;
+	}
+	snprintf(d->name, sizeof(d->name), "%s", rte_dev_name(info.device));
+	snprintf(d->driver, sizeof(d->driver), "%s", info.driver_name);
+	ret = check_queues(d, &info, setup->queues, why, why_len);
+	if (ret != 0)
+		goto undo;
+	if (mtu == 0 && rte_eth_dev_get_mtu(id, &mtu) != 0)
+		mtu = 1500;
+	if (mtu < 576 || mtu > info.max_mtu) {
+		ret = fail(why, why_len, EINVAL, "%s (%s): MTU %u is not within 576 to %u", d->name, d->driver, mtu,
+			   info.max_mtu);
+		goto undo;
+	}
+	d->tx_offloads = tx_offloads(d, &info, setup);
+	d->linear = !takes_chains(d);
+	if (setup->arena != NULL && !d->linear) {
+		ret = reach_arena(d, &info, setup->arena, why, why_len);
+		if (ret != 0)
+			goto undo;
+	}
+	ret = configure(d, &info, setup, mtu, why, why_len);
+	if (ret == 0)
+		ret = start(d, &info, mtu, why, why_len);
+	if (ret != 0)
+		goto undo;
+	p->caps = (struct spate_port_caps){
+		.mtu = mtu,
+		.queues = (uint16_t)setup->queues,
+		.zero_copy = d->arena_bytes != 0,
+	};
+	if (d->tx_offloads & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM)
+		p->caps.tx_offloads |= SPATE_TX_IP_CSUM;
+	if (d->tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_CKSUM)
+		p->caps.tx_offloads |= SPATE_TX_L4_CSUM;
+	/* A TSO packet of ours has at most SPATE_PKT_FRAGS pieces, and every device we know takes nine. */
+	if ((d->tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_TSO) && (p->caps.tx_offloads & SPATE_TX_L4_CSUM) && !d->linear) {
+		p->caps.tx_offloads |= SPATE_TX_TSO;
+		p->caps.tso_max = 65535 - 120; /* IP's limit, less the longest headers */
+	}
+	ret = rte_eth_macaddr_get(id, &mac);
+	if (ret == 0)
+		memcpy(p->caps.mac, mac.addr_bytes, 6);
+	return 0;
+
+undo:
+	spate_dpdk_close(p);
+	return ret;
+}
+
+static void free_pools(struct dpdk_queue *q)
+{
+	if (q->frags != NULL && q->frags_have != 0)
+		rte_mempool_put_bulk(q->frags, (void **)q->frag, q->frags_have);
+	rte_pktmbuf_free_bulk(q->backlog, q->count.tx_backlog);
+	rte_mempool_free(q->rx);
+	rte_mempool_free(q->heads);
+	rte_mempool_free(q->frags);
+	rte_mempool_free(q->copies);
+}
+
+void spate_dpdk_close(struct spate_port *p)
+{
+	struct dpdk *d = p->priv;
+
+	if (d == NULL)
+		return;
+	rte_eth_dev_stop(d->id);
+	if (d->dma_mapped != 0)
+		rte_dev_dma_unmap(d->device, (void *)d->arena_base, d->arena_base, d->dma_mapped);
+	if (d->registered != 0)
+		rte_extmem_unregister((void *)d->arena_base, d->registered);
+	rte_eth_dev_close(d->id);
+	for (unsigned i = 0; i < d->queues; i++)
+		free_pools(&d->queue[i]);
+	free(d->arena_iova);
+	rte_free(d);
+	p->priv = NULL;
+}
+
+void spate_dpdk_describe(const struct spate_port *p, char *text, size_t len)
+{
+	const struct dpdk *d = p->priv;
+	const struct spate_port_caps *c = &p->caps;
+
+	snprintf(text, len, "%s (%s): %02x:%02x:%02x:%02x:%02x:%02x, MTU %u, %u queue%s, checksums by %s, TSO %s, %s",
+		 d->name, d->driver, c->mac[0], c->mac[1], c->mac[2], c->mac[3], c->mac[4], c->mac[5], c->mtu, c->queues,
+		 c->queues == 1 ? "" : "s", c->tx_offloads & SPATE_TX_L4_CSUM ? "the device" : "software",
+		 c->tso_max != 0 ? "on" : "off",
+		 c->zero_copy ? "payload sent from the cache's memory"
+		 : d->linear  ? "payload copied (the device takes no multi-segment packets)"
+			      : "payload copied (the device cannot reach the cache's memory)");
+}

@@ -1,0 +1,244 @@
+/*
+ * eal.c: starting DPDK. Its own messages are kept back while it starts: when it fails, what they say is turned
+ * into what to do, and the last of them is quoted; later ones go to stderr.
+ */
+#include "dataplane/port/eal.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_bus_vdev.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_lcore.h>
+#include <rte_log.h>
+#include <rte_version.h>
+
+#define ARGS_MAX 72
+#define LOG_KEPT 8192
+
+static struct {
+	bool started, starting;
+	char text[LOG_KEPT];
+	size_t len;
+	FILE *stream;
+} eal;
+
+/* While starting: the first 8 KiB are kept. Afterwards: to stderr. */
+static ssize_t take_log(void *cookie, const char *p, size_t n)
+{
+	if (!eal.starting)
+		return (ssize_t)fwrite(p, 1, n, stderr);
+	size_t room = sizeof(eal.text) - 1 - eal.len;
+	size_t k = n < room ? n : room;
+
+	memcpy(eal.text + eal.len, p, k);
+	eal.len += k;
+	eal.text[eal.len] = '\0';
+	return (ssize_t)n;
+}
+
+static bool has(const char *const *args, unsigned n, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (unsigned i = 0; i < n; i++)
+		if (strncmp(args[i], name, len) == 0 &&
+		    (args[i][len] == '\0' || args[i][len] == '=' || name[1] != '-'))
+			return true;
+	return false;
+}
+
+/* Huge pages of any size that are free. */
+static long free_hugepages(void)
+{
+	DIR *d = opendir("/sys/kernel/mm/hugepages");
+	struct dirent *e;
+	long total = 0;
+
+	if (d == NULL)
+		return 0;
+	while ((e = readdir(d)) != NULL) {
+		char path[512];
+		long n = 0;
+		FILE *f;
+
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/%s/free_hugepages", e->d_name);
+		f = fopen(path, "re");
+		if (f == NULL)
+			continue;
+		if (fscanf(f, "%ld", &n) == 1)
+			total += n;
+		fclose(f);
+	}
+	closedir(d);
+	return total;
+}
+
+/* The last line of DPDK's own that names a mistake. */
+static const char *last_words(void)
+{
+	static char line[256];
+	char *end = eal.text + eal.len;
+
+	line[0] = '\0';
+	while (end > eal.text) {
+		char *start = end - 1;
+
+		while (start > eal.text && start[-1] != '\n')
+			start--;
+		size_t n = (size_t)(end - start);
+
+		while (n > 0 && isspace((unsigned char)start[n - 1]))
+			n--;
+		/* The first line of the log is the cause; what follows are its consequences. */
+		if (n > 0)
+			snprintf(line, sizeof(line), "%.*s", (int)n, start);
+		end = start;
+	}
+	return line;
+}
+
+static bool logged(const char *what)
+{
+	return strcasestr(eal.text, what) != NULL;
+}
+
+static int explain(int err, bool huge, char *why, size_t len)
+{
+	const char *said = last_words();
+
+	if (logged("hugepage") || logged("hugetlb") || (err == ENOMEM && huge))
+		snprintf(why, len,
+			 "DPDK found no memory in huge pages. Type: echo 1024 > /proc/sys/vm/nr_hugepages; mkdir "
+			 "-p /mnt/huge; mount -t hugetlbfs none /mnt/huge; or add \"--no-huge\", \"-m\", \"512\" to "
+			 "dpdk.eal (slower). It said: %s",
+			 said);
+	else if (err == EACCES || err == EPERM || logged("permission denied") || logged("not permitted"))
+		snprintf(why, len,
+			 "DPDK may not use the device or memory: run as root, or see docs/operations.md "
+			 "(capabilities, /dev/vfio). It said: %s",
+			 said);
+	else if (logged("failed to parse device") || logged("cannot find a vdev driver") ||
+		 logged("vdev_probe") || logged("failed to initialize vdev") || logged("failed to create vdev") ||
+		 logged("cannot plug device") || logged("bus failed to probe") || logged("cannot probe device"))
+		snprintf(why, len,
+			 "DPDK could not make a device of dpdk.eal: check the name after --vdev= (net_af_packet0, "
+			 "net_tap0, net_memif0 ...), its options, and that the interface exists. It said: %s",
+			 said);
+	else if (err == EINVAL || logged("unrecognized option") || logged("invalid option") || logged("usage:"))
+		snprintf(why, len, "DPDK does not understand an argument in dpdk.eal. It said: %s", said);
+	else if (err == EAGAIN || logged("cannot create lock") || logged("another process"))
+		snprintf(why, len,
+			 "Another DPDK process holds the same files: add \"--in-memory\" or another "
+			 "\"--file-prefix\" to dpdk.eal. It said: %s",
+			 said);
+	else
+		snprintf(why, len, "DPDK did not start (%s). It said: %s", rte_strerror(err), said);
+	return -(err != 0 ? err : EIO);
+}
+
+static int first_cpu(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		for (int i = 0; i < CPU_SETSIZE && i < RTE_MAX_LCORE; i++)
+			if (CPU_ISSET(i, &set))
+				return i;
+	return 0;
+}
+
+int spate_eal_start(const char *const *args, unsigned n, char *why, size_t why_len)
+{
+	bool huge = !has(args, n, "--no-huge");
+	char lcores[32], *argv[ARGS_MAX];
+	int argc = 0, ret;
+	cpu_set_t before;
+
+	if (eal.started)
+		return 0;
+	if (n + 8 > ARGS_MAX) {
+		snprintf(why, why_len, "dpdk.eal has more than %d arguments", ARGS_MAX - 8);
+		return -E2BIG;
+	}
+	/* The commonest first obstacle, and DPDK's own words for it are many. */
+	if (huge && free_hugepages() == 0) {
+		snprintf(why, why_len,
+			 "no huge pages are free. Type: echo 1024 > /proc/sys/vm/nr_hugepages; mkdir -p /mnt/huge; "
+			 "mount -t hugetlbfs none /mnt/huge; or add \"--no-huge\", \"-m\", \"512\" to dpdk.eal (slower)");
+		return -ENOMEM;
+	}
+	argv[argc++] = (char *)(uintptr_t) "spate";
+	if (!has(args, n, "-l") && !has(args, n, "-c") && !has(args, n, "--lcores")) {
+		/* An lcore is a slot; that it is called 0 whatever the CPU keeps machines of 200 cores working. */
+		snprintf(lcores, sizeof(lcores), "--lcores=0@%d", first_cpu());
+		argv[argc++] = lcores;
+	}
+	if (!has(args, n, "--in-memory") && !has(args, n, "--file-prefix") && !has(args, n, "--proc-type") &&
+	    !has(args, n, "--single-file-segments") && !has(args, n, "--huge-unlink"))
+		argv[argc++] = (char *)(uintptr_t) "--in-memory";
+	for (unsigned i = 0; i < n; i++)
+		argv[argc++] = (char *)(uintptr_t)args[i];
+	argv[argc] = NULL;
+
+	eal.starting = true;
+	eal.stream = fopencookie(NULL, "w", (cookie_io_functions_t){.write = take_log});
+	if (eal.stream != NULL) {
+		setvbuf(eal.stream, NULL, _IONBF, 0);
+		rte_openlog_stream(eal.stream);
+	}
+	/* rte_eal_init moves the calling thread to its lcore; ours stays where it was. */
+	sched_getaffinity(0, sizeof(before), &before);
+	optind = 1;
+	ret = rte_eal_init(argc, argv);
+	sched_setaffinity(0, sizeof(before), &before);
+	eal.starting = false;
+	if (ret < 0)
+		return explain(rte_errno, huge, why, why_len);
+	rte_log_set_global_level(RTE_LOG_WARNING);
+	eal.started = true;
+	return 0;
+}
+
+unsigned spate_eal_ports(void)
+{
+	return rte_eth_dev_count_avail();
+}
+
+int spate_eal_thread(void)
+{
+	cpu_set_t before;
+	int ret;
+
+	if (rte_lcore_id() != LCORE_ID_ANY)
+		return 0;
+	pthread_getaffinity_np(pthread_self(), sizeof(before), &before);
+	ret = rte_thread_register();
+	pthread_setaffinity_np(pthread_self(), sizeof(before), &before);
+	return ret < 0 ? -ENOSPC : 0;
+}
+
+void spate_eal_thread_end(void)
+{
+	rte_thread_unregister();
+}
+
+void spate_eal_stop(void)
+{
+	if (!eal.started)
+		return;
+	rte_eal_cleanup();
+	eal.started = false;
+}
