@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -86,26 +87,23 @@ static long free_hugepages(void)
 	return total;
 }
 
-/* The last line of DPDK's own that names a mistake. */
-static const char *last_words(void)
+/* The first line of DPDK's own that speaks of a failure; those after it are consequences. Else the last line. */
+static const char *what_it_said(void)
 {
+	static const char *const words[] = {"fail", "error", "cannot", "could not", "invalid", "unrecog", "unknown",
+					    "unable", "no such", "denied", "not "};
 	static char line[256];
-	char *end = eal.text + eal.len;
 
 	line[0] = '\0';
-	while (end > eal.text) {
-		char *start = end - 1;
+	for (const char *p = eal.text; *p != '\0';) {
+		size_t n = strcspn(p, "\n");
 
-		while (start > eal.text && start[-1] != '\n')
-			start--;
-		size_t n = (size_t)(end - start);
-
-		while (n > 0 && isspace((unsigned char)start[n - 1]))
-			n--;
-		/* The first line of the log is the cause; what follows are its consequences. */
-		if (n > 0)
-			snprintf(line, sizeof(line), "%.*s", (int)n, start);
-		end = start;
+		if (n != 0)
+			snprintf(line, sizeof(line), "%.*s", (int)n, p);
+		for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+			if (strcasestr(line, words[i]) != NULL)
+				return line;
+		p += n + (p[n] == '\n');
 	}
 	return line;
 }
@@ -117,7 +115,7 @@ static bool logged(const char *what)
 
 static int explain(int err, bool huge, char *why, size_t len)
 {
-	const char *said = last_words();
+	const char *said = what_it_said();
 
 	if (logged("hugepage") || logged("hugetlb") || (err == ENOMEM && huge))
 		snprintf(why, len,
@@ -160,11 +158,34 @@ static int first_cpu(void)
 	return 0;
 }
 
+/* Points fd at /dev/null; returns where it pointed before, for unmute. */
+static int mute(int fd)
+{
+	int old, null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	fflush(NULL);
+	old = null < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (old >= 0)
+		dup2(null, fd);
+	if (null >= 0)
+		close(null);
+	return old;
+}
+
+static void unmute(int fd, int old)
+{
+	fflush(NULL);
+	if (old < 0)
+		return;
+	dup2(old, fd);
+	close(old);
+}
+
 int spate_eal_start(const char *const *args, unsigned n, char *why, size_t why_len)
 {
 	bool huge = !has(args, n, "--no-huge");
 	char lcores[32], *argv[ARGS_MAX];
-	int argc = 0, ret;
+	int argc = 0, ret, out, err;
 	cpu_set_t before;
 
 	if (eal.started)
@@ -186,11 +207,18 @@ int spate_eal_start(const char *const *args, unsigned n, char *why, size_t why_l
 		snprintf(lcores, sizeof(lcores), "--lcores=0@%d", first_cpu());
 		argv[argc++] = lcores;
 	}
-	if (!has(args, n, "--in-memory") && !has(args, n, "--file-prefix") && !has(args, n, "--proc-type") &&
-	    !has(args, n, "--single-file-segments") && !has(args, n, "--huge-unlink"))
+	/* DPDK 22.11 takes --in-memory and --no-huge for a contradiction; --no-shconf is what is left of the one
+	 * when there are no huge pages. */
+	if (!huge && !has(args, n, "--no-shconf") && !has(args, n, "--file-prefix"))
+		argv[argc++] = (char *)(uintptr_t) "--no-shconf";
+	if (huge && !has(args, n, "--in-memory") && !has(args, n, "--file-prefix") &&
+	    !has(args, n, "--proc-type") && !has(args, n, "--huge-unlink") && !has(args, n, "--no-shconf"))
 		argv[argc++] = (char *)(uintptr_t) "--in-memory";
+	if (!has(args, n, "--telemetry") && !has(args, n, "--no-telemetry"))
+		argv[argc++] = (char *)(uintptr_t) "--no-telemetry"; /* /metrics says more */
 	for (unsigned i = 0; i < n; i++)
-		argv[argc++] = (char *)(uintptr_t)args[i];
+		if (huge || strcmp(args[i], "--in-memory") != 0)
+			argv[argc++] = (char *)(uintptr_t)args[i];
 	argv[argc] = NULL;
 
 	eal.starting = true;
@@ -199,10 +227,14 @@ int spate_eal_start(const char *const *args, unsigned n, char *why, size_t why_l
 		setvbuf(eal.stream, NULL, _IONBF, 0);
 		rte_openlog_stream(eal.stream);
 	}
-	/* rte_eal_init moves the calling thread to its lcore; ours stays where it was. */
+	/* rte_eal_init moves the calling thread to its lcore; ours stays where it was. And a wrong argument makes
+	 * it print its whole usage, which would bury what we have to say. */
 	sched_getaffinity(0, sizeof(before), &before);
-	optind = 1;
+	out = mute(STDOUT_FILENO);
+	err = mute(STDERR_FILENO);
 	ret = rte_eal_init(argc, argv);
+	unmute(STDOUT_FILENO, out);
+	unmute(STDERR_FILENO, err);
 	sched_setaffinity(0, sizeof(before), &before);
 	eal.starting = false;
 	if (ret < 0)
