@@ -17,6 +17,7 @@
 #include <rte_mbuf.h>
 
 #include "dataplane/port/dpdk_internal.h"
+#include "dataplane/port/eal.h"
 
 #define RX_DESC   1024
 #define TX_DESC   1024
@@ -269,11 +270,17 @@ int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpd
 	uint16_t id, mtu = setup->mtu;
 	int ret;
 
-	if (nth_device(index, &id) != 0)
+	if (nth_device(index, &id) != 0) {
+		const char *said = spate_eal_said();
+
 		return fail(why, why_len, ENODEV,
-			    "dpdk.ports has an entry %u, but DPDK found %u device%s: add a --vdev=..., or -a PCI address to "
-			    "dpdk.eal, and bind the NIC (docs/operations.md)",
-			    index + 1, rte_eth_dev_count_avail(), rte_eth_dev_count_avail() == 1 ? "" : "s");
+			    "dpdk.ports has an entry %u, but DPDK found %u device%s: %s%s", index + 1,
+			    rte_eth_dev_count_avail(), rte_eth_dev_count_avail() == 1 ? "" : "s",
+			    said[0] != '\0' ? "its options, the interface, and the rights to use it (root)? It said: "
+					    : "add a --vdev=..., or -a PCI address to dpdk.eal, and bind the NIC "
+					      "(docs/operations.md)",
+			    said);
+	}
 	d = rte_zmalloc("spate_dpdk", sizeof(*d) + setup->queues * sizeof(d->queue[0]), 64);
 	if (d == NULL)
 		return fail(why, why_len, ENOMEM, "out of DPDK memory");
@@ -287,6 +294,14 @@ int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpd
 	}
 	snprintf(d->name, sizeof(d->name), "%s", rte_dev_name(info.device));
 	snprintf(d->driver, sizeof(d->driver), "%s", info.driver_name);
+	/* Its kernel side takes packets only from memory that --no-huge does not give; they would vanish silently. */
+	if (driver_is(d, "net_af_xdp") && !rte_eal_has_hugepages()) {
+		ret = fail(why, why_len, EINVAL,
+			   "%s (net_af_xdp) needs huge pages: leave out --no-huge, and type: echo 512 > "
+			   "/proc/sys/vm/nr_hugepages",
+			   d->name);
+		goto undo;
+	}
 	ret = check_queues(d, &info, setup->queues, why, why_len);
 	if (ret != 0)
 		goto undo;
@@ -326,6 +341,9 @@ int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpd
 	ret = rte_eth_macaddr_get(id, &mac);
 	if (ret == 0)
 		memcpy(p->caps.mac, mac.addr_bytes, 6);
+	/* net_tap tells the address of the kernel's end: two hosts with one address, and one IPv6 link-local. */
+	if (driver_is(d, "net_tap"))
+		p->caps.mac[5] ^= 1;
 	return 0;
 
 undo:

@@ -244,6 +244,17 @@ int spate_eal_start(const char *const *args, unsigned n, char *why, size_t why_l
 	return 0;
 }
 
+const char *spate_eal_said(void)
+{
+	const char *line = what_it_said();
+
+	return strcasestr(line, "fail") != NULL || strcasestr(line, "error") != NULL ||
+			       strcasestr(line, "could not") != NULL || strcasestr(line, "no such") != NULL ||
+			       strcasestr(line, "permitted") != NULL || strcasestr(line, "cannot") != NULL
+		       ? line
+		       : "";
+}
+
 unsigned spate_eal_ports(void)
 {
 	return rte_eth_dev_count_avail();

@@ -17,6 +17,7 @@
 /* 0 or negative errno with a sentence or two in why: what is wrong, and what to type. */
 int spate_eal_start(const char *const *args, unsigned n, char *why, size_t why_len);
 unsigned spate_eal_ports(void);
+const char *spate_eal_said(void); /* what went wrong with a device while it started; "": nothing */
 /* 0, or -ENOSPC: more threads than DPDK was built for. Gives the thread its own buffer caches. */
 int spate_eal_thread(void);
 void spate_eal_thread_end(void);

@@ -151,6 +151,12 @@ int main(int argc, char **argv)
 	const struct spate_port_queue *q = port.ops->queue(&port, 0);
 
 	printf("tx_dropped %llu tx_nobuf %llu\n", (unsigned long long)q->tx_dropped, (unsigned long long)q->tx_nobuf);
+	struct spate_port_status st;
+
+	port.ops->status(&port, &st);
+	printf("device: rx %llu tx %llu missed %llu errors %llu %llu\n", (unsigned long long)st.rx_packets,
+	       (unsigned long long)st.tx_packets, (unsigned long long)st.rx_missed, (unsigned long long)st.rx_errors,
+	       (unsigned long long)st.tx_errors);
 	spate_net_destroy(net);
 	printf("tx_out %u\n", q->tx_out);
 	port.ops->close(&port);
