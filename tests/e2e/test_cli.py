@@ -2,7 +2,6 @@
 import http.server
 import json
 import re
-import signal
 import subprocess
 import threading
 import time
@@ -210,9 +209,3 @@ def test_stat_without_an_edge(spate_bin, work):
     file.write_text(yaml.safe_dump({"admin": f"127.0.0.1:{free_port()}"}))
     done = spate(spate_bin, "stat", "--config", file)
     assert done.returncode == 1 and done.stderr
-
-
-def test_ctrl_c(edge_over, sample):
-    edge = edge_over(sample)
-    edge.process.send(signal.SIGINT)
-    edge.stop()

@@ -267,8 +267,11 @@ def test_http_10_origin(edge_over, scripted):
 
 def test_name_that_does_not_resolve(edge_over, scripted):
     scripted.on("/good", lambda conn, _r: conn.respond(BODY))
-    edge = edge_over([{"match": "/gone", "url": "http://no-such-name.invalid:80"},
-                      {"match": "/", "url": scripted.url()}], timeouts={"connect": "3s"})
+    edge = edge_over(scripted)
+    edge.configure({"origins": [{"match": "/gone", "url": "http://no-such-name.invalid:80"},
+                                {"match": "/", "url": scripted.url()}], "timeouts": {"connect": "3s"}})
+    edge.reload()  # at start such a name is refused, as it is most likely a slip
+    wait_until(lambda: b"config_loaded" in edge.process.said(), what="the reload")
     with edge.connect(timeout=20) as c:
         c.request("/gone/x")
         began = time.monotonic()

@@ -24,7 +24,7 @@ def test_term_finishes_what_flows(edge_over, scripted):
     with edge.connect() as c:
         c.request("/slow")
         head = c.head()
-        edge.process.send(signal.SIGTERM)
+        edge.term()
         assert c._exactly(len(BODY), head) == BODY
         assert c.closed()
     edge.stop()
@@ -36,7 +36,7 @@ def test_term_refuses_new_connections(edge_over, scripted):
     with edge.connect() as c:
         c.request("/slow")
         c.head()
-        edge.process.send(signal.SIGTERM)
+        edge.term()
 
         def refused():
             try:
@@ -54,7 +54,7 @@ def test_term_ends_an_idle_edge_at_once(edge_over, sample):
     with edge.connect() as c:
         assert c.get("/0/init.mp4").status == 200
         began = time.monotonic()
-        edge.process.send(signal.SIGTERM)
+        edge.term()
         assert c.closed()
         edge.stop()
         assert time.monotonic() - began < 3
@@ -68,15 +68,28 @@ def test_term_cuts_what_does_not_end(edge_over, scripted):
         c.request("/slow")
         c.head()
         began = time.monotonic()
-        edge.process.send(signal.SIGTERM)
+        edge.term()
         edge.stop()
         assert 0.5 < time.monotonic() - began < 5
+
+
+def test_asked_twice_it_ends_at_once(edge_over, scripted):
+    slow_origin(scripted, seconds=60)
+    edge = edge_over(scripted, timeouts={"drain": "60s"})
+    with edge.connect() as c:
+        c.request("/slow")
+        c.head()
+        edge.term()
+        time.sleep(0.3)
+        assert edge.alive()
+        edge.term()
+        edge.stop(3)
 
 
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
 def test_both_signals_end_it_well(edge_over, sample, sig):
     edge = edge_over(sample)
-    edge.process.send(sig)
+    edge.term(sig)
     edge.stop()
 
 

@@ -46,7 +46,7 @@ class Edge:
                 prefix += ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--inh-caps=-all"]
             argv = prefix + argv
         self.process = Process("spate", argv, work)
-        self.stopped = False
+        self.stopped = self.asked = False
         if ready:
             self.wait_ready()
 
@@ -75,13 +75,19 @@ class Edge:
     def reload(self):
         self.process.send(signal.SIGHUP)
 
+    def term(self, sig=signal.SIGTERM):
+        """Asks it to drain; stop() then waits and does not ask twice (twice means: now)."""
+        assert self.alive()
+        self.asked = True
+        self.process.send(sig)
+
     def stop(self, seconds=10.0):
         """SIGTERM; it must drain, leave with 0, and no sanitizer may have found anything."""
         if self.stopped:
             return
         self.stopped = True
-        died = None if self.process.alive() else self.process.popen.returncode
-        code = self.process.end(seconds)
+        died = None if self.asked or self.alive() else self.process.popen.returncode
+        code = self.process.end(seconds, None if self.asked else signal.SIGTERM)
         assert not self.process.findings(), self.process.findings()
         said = self.process.err.read_bytes()[-4000:].decode(errors="replace")
         assert died is None, f"spate died by itself with {died}:\n{said}"

@@ -31,8 +31,8 @@ class Process:
         self.popen.wait()
 
     def end(self, seconds=10.0, sig=signal.SIGTERM):
-        """Asks it to end and returns the exit status; kills it (and says so) when it does not."""
-        if self.alive():
+        """Asks it to end (sig None: it was asked) and returns the exit status; kills it when it does not, and says so."""
+        if sig and self.alive():
             self.send(sig)
         try:
             return self.popen.wait(seconds)
