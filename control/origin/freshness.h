@@ -22,38 +22,37 @@
 #define SPATE_DELTA_MAX_S     2147483648u
 
 struct spate_cache_control {
-	bool no_store, no_cache, is_private, is_public, must_revalidate, proxy_revalidate,
-		immutable;
+	bool no_store, no_cache, is_private, is_public;
+	bool must_revalidate, proxy_revalidate, immutable;
 	bool invalid;                  /* a max-age or s-maxage that is not a number */
 	int64_t max_age_s, s_maxage_s; /* -1: absent */
 	int64_t stale_while_revalidate_s, stale_if_error_s; /* RFC 5861; -1: absent */
 };
 
 void spate_cache_control_init(struct spate_cache_control *cc);
-/* Adds one field line: call for each Cache-Control line in order. Unknown directives are skipped
- * (5.2.3). */
+/* Adds one field line; call for each in order. Unknown directives are skipped (5.2.3). */
 void spate_cache_control_add(struct spate_cache_control *cc, struct spate_slice value);
 
-enum spate_freshness_source {                   /* where lifetime_s comes from */
-			      SPATE_FRESH_NONE, /* nothing said: default_s, or 0 */
-			      SPATE_FRESH_S_MAXAGE,
-			      SPATE_FRESH_MAX_AGE,
-			      SPATE_FRESH_EXPIRES,
-			      SPATE_FRESH_HEURISTIC, /* a tenth of the time since Last-Modified */
+/* Where lifetime_s comes from. */
+enum spate_freshness_source {
+	SPATE_FRESH_NONE, /* nothing said: default_s, or 0 */
+	SPATE_FRESH_S_MAXAGE,
+	SPATE_FRESH_MAX_AGE,
+	SPATE_FRESH_EXPIRES,
+	SPATE_FRESH_HEURISTIC, /* a tenth of the time since Last-Modified */
 };
 
 struct spate_freshness {
 	bool storable;          /* may be kept for other viewers */
-	bool must_revalidate;   /* never serve stale: must-revalidate, proxy-revalidate, s-maxage,
-				   no-cache */
+	bool must_revalidate;   /* {must,proxy}-revalidate, s-maxage, no-cache: never serve stale */
 	bool varies;            /* Vary names something beyond Accept-Encoding and Origin */
 	uint8_t source;         /* enum spate_freshness_source */
 	uint32_t lifetime_s;    /* freshness_lifetime; 0 with no-cache */
 	uint32_t initial_age_s; /* corrected_initial_age (4.2.3) */
-	uint32_t stale_while_revalidate_s,
-		stale_if_error_s; /* 0: absent, or forbidden by must_revalidate */
-	int64_t date_s;           /* the origin's Date, else response_s */
-	int64_t last_modified_s;  /* -1: none */
+	uint32_t stale_while_revalidate_s; /* 0: absent, or forbidden by must_revalidate */
+	uint32_t stale_if_error_s;         /* likewise */
+	int64_t date_s;                    /* the origin's Date, else response_s */
+	int64_t last_modified_s;           /* -1: none */
 };
 
 /*

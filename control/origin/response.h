@@ -4,10 +4,12 @@
  *
  *   spate_response_init(&r, head_request);          once for each request sent
  *   v = spate_response_parse(p, len, &r);           p: the first byte that came back
- *     SPATE_RESPONSE_NEED_MORE: call again with all bytes so far and at least one more (p may move)
- *     SPATE_RESPONSE_OK:        r is filled, slices point into p; the body begins at p +
- * r.head_len, and r.body says how it ends else:                     502, and the connection is
- * closed
+ *
+ *   SPATE_RESPONSE_NEED_MORE  call again with all bytes so far, at least one of them new (p may
+ *                             move); an error may be told only when its line has ended
+ *   SPATE_RESPONSE_OK         r is filled, slices point into p; the body begins at p + r.head_len,
+ *                             and r.body says how it ends
+ *   all others                502, and the connection is closed
  *
  * Interim responses (1xx) before the final one are skipped and counted into head_len; 101 is an
  * error, for we never ask for an upgrade. Ambiguous framing is an error and not repaired:
@@ -30,8 +32,7 @@
 enum spate_response_verdict {
 	SPATE_RESPONSE_OK,
 	SPATE_RESPONSE_NEED_MORE,
-	SPATE_RESPONSE_BAD_LINE,    /* status line malformed, not HTTP/1.x, status outside 100..599,
-				       101 */
+	SPATE_RESPONSE_BAD_LINE,    /* malformed, not HTTP/1.x, 101, a status outside 100..599 */
 	SPATE_RESPONSE_BAD_FIELD,   /* field line malformed */
 	SPATE_RESPONSE_BAD_FRAMING, /* how long the body is can't be told for sure */
 	SPATE_RESPONSE_TOO_LARGE,
@@ -42,7 +43,7 @@ enum spate_response_body {
 	SPATE_BODY_NONE,    /* HEAD, 204, 304: no bytes follow, whatever Content-Length says */
 	SPATE_BODY_LENGTH,  /* content_length bytes, may be 0 */
 	SPATE_BODY_CHUNKED, /* dataplane/http/chunked.h */
-	SPATE_BODY_CLOSE, /* until the origin closes: a short body can't be told from a whole one */
+	SPATE_BODY_CLOSE,   /* until the origin closes: nobody can tell a short one from a whole */
 };
 
 struct spate_response {
@@ -77,19 +78,18 @@ bool spate_response_next(const struct spate_response *r, uint32_t *at, struct sp
 			 struct spate_slice *value);
 
 /*
- * "bytes first-last/size" of a 206, "bytes *\/size" of a 416 (RFC 9110 14.4). *size is
- * SPATE_SIZE_UNKNOWN for
- * "*". In the 416 form *first is 1 and *last 0. False: malformed, another unit, first > last, last
- * >= size.
+ * Content-Range (RFC 9110 14.4): of a 206 "bytes first-last/size" or "bytes first-last/" and a star
+ * (*size is SPATE_SIZE_UNKNOWN then), of a 416 a star, '/' and the size (*first is 1, *last 0
+ * then). False: malformed, another unit, first > last, last >= size.
  */
 bool spate_content_range_parse(struct spate_slice value, uint64_t *first, uint64_t *last,
 			       uint64_t *size);
 
 /*
- * Fields that describe the hop or that Spate writes itself, not to be kept in spate_meta.head:
- * Connection and what it lists is the caller's to look at; here: connection, keep-alive, proxy-*,
- * te, trailer, transfer-encoding, upgrade, content-length, content-range, age, date, set-cookie,
- * accept-ranges (RFC 9110 7.6.1).
+ * Fields of the hop (RFC 9110 7.6.1), and those Spate writes itself: not to be kept in
+ * spate_meta.head. Connection, Keep-Alive, Proxy-anything, TE, Trailer, Transfer-Encoding, Upgrade,
+ * Content-Length, Content-Range, Age, Date, Set-Cookie, Accept-Ranges. What Connection lists is the
+ * caller's to look at.
  */
 bool spate_response_field_is_hop(struct spate_slice name);
 

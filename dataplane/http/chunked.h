@@ -7,8 +7,8 @@
  *           p += used, len -= used;          (body, if any, points into the bytes just used)
  *           BODY: body.len > 0 bytes of content
  *           NEED_MORE: everything was used; call again when more has come
- *           DONE: the last chunk and the trailers are behind us; what is left belongs to the next
- * message BAD: close
+ *           DONE: the last chunk and the trailers are behind us; what is left is the next message
+ *           BAD: close
  *   }
  *
  * The result is the same however the input is cut. Chunk extensions are skipped and trailers

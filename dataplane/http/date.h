@@ -1,5 +1,4 @@
-/* date.h: HTTP-date (RFC 9110 5.6.7) to and from seconds since 1970 UTC. Pure; no time zone, no
- * locale. */
+/* date.h: HTTP-date (RFC 9110 5.6.7) to and from seconds since 1970 UTC. Pure, no locale. */
 #ifndef SPATE_HTTP_DATE_H
 #define SPATE_HTTP_DATE_H
 

@@ -4,7 +4,7 @@
  *   switch (spate_http_range(r.range, size, &set)) {
  *   case SPATE_RANGE_WHOLE:         answer 200 with everything
  *   case SPATE_RANGE_PARTS:         206: set.n == 1 with Content-Range, else multipart/byteranges
- *   case SPATE_RANGE_UNSATISFIABLE: 416 with "Content-Range: bytes *\/size"
+ *   case SPATE_RANGE_UNSATISFIABLE: 416, its Content-Range a star and the size
  *   case SPATE_RANGE_NEEDS_SIZE:    only with an unknown size: wait for it, or answer 200
  *   }
  *
@@ -45,8 +45,10 @@ enum spate_range_verdict {
 	SPATE_RANGE_NEEDS_SIZE,
 };
 
-/* value: of the field, or absent (WHOLE). set is filled on PARTS, set->n is 0 otherwise. GET only
- * (14.2). */
+/*
+ * value: of the field, or absent (WHOLE). set is filled on PARTS, set->n is 0 otherwise. Only GET
+ * has ranges (14.2).
+ */
 enum spate_range_verdict spate_http_range(struct spate_slice value, uint64_t size,
 					  struct spate_ranges *set);
 

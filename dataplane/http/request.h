@@ -1,25 +1,27 @@
 /*
- * request.h: one HTTP/1.x request head, parsed strictly (RFC 9112, RFC 9110). Pure: no I/O,
- * allocation, clock.
+ * request.h: one HTTP/1.x request head, parsed strictly (RFC 9112, RFC 9110). Pure: no I/O, no
+ * allocation, no clock.
  *
  *   struct spate_http_request r;
- *   spate_http_request_init(&r);                    once for each request
- *   v = spate_http_request_parse(p, len, &r);       p: the first byte of the request
- *     SPATE_REQUEST_NEED_MORE: call again with the same r and all bytes so far, plus at least one
- * more (p may have moved); what was scanned is not scanned again SPATE_REQUEST_OK:        r is
- * filled, its slices point into p; the head took r.head_len bytes, what follows is the body
- * (r.chunked, r.content_length) or the next request else:                    answer
- * spate_http_request_status(v) and close: where the next request begins can't be known. Of r only
- * head_len is undefined, slices may be absent.
+ *   spate_http_request_init(&r);               once for each request
+ *   v = spate_http_request_parse(p, len, &r);  p: the first byte of the request
+ *
+ *   SPATE_REQUEST_NEED_MORE  call again with the same r and all bytes so far, at least one of them
+ *                            new (p may have moved); what was scanned is not scanned again, so an
+ *                            error may be told only when its line has ended
+ *   SPATE_REQUEST_OK         r is filled, its slices point into p; the head took r.head_len bytes,
+ *                            then comes the body (r.chunked, r.content_length) or the next request
+ *   all others               answer spate_http_request_status(v) and close: where the next request
+ *                            begins can't be known; r holds nothing to rely on
  *
  * Then: spate_http_method_refused(r.method) for 405 and 501 (framing is intact, the connection may
- * stay), and spate_http_request_has_body(&r) when the caller takes no bodies: refuse and close, or
- * decode and drop.
+ * stay), and spate_http_request_has_body(&r) where no bodies are taken: refuse and close, or decode
+ * and drop.
  *
- * What is refused, because two parsers could read it differently: bare CR or LF, NUL and other
- * control bytes, obs-fold, white space before the colon or around the request line, Content-Length
- * that is repeated, is not a number or meets Transfer-Encoding, Host missing or repeated or
- * malformed, fragments and userinfo in targets.
+ * Refused, because two parsers could read it differently: bare CR or LF, NUL and other control
+ * bytes, obs-fold, white space before the colon or around the request line, Content-Length that is
+ * repeated, is not a number or meets Transfer-Encoding, Host missing or repeated or malformed,
+ * fragments and userinfo in targets.
  */
 #ifndef SPATE_HTTP_REQUEST_H
 #define SPATE_HTTP_REQUEST_H
@@ -32,11 +34,9 @@
 #include "dataplane/http/scan.h"
 #include "dataplane/http/slice.h"
 
-#define SPATE_REQUEST_LINE_MAX 8192 /* bytes, without CRLF; more is 414 (RFC 9112 3) */
-#define SPATE_REQUEST_HEAD_MAX                                                                   \
-	16384                        /* bytes, request line and empty line included; more is 431 \
-				      */
-#define SPATE_REQUEST_FIELDS_MAX 100 /* field lines; more is 431 */
+#define SPATE_REQUEST_LINE_MAX   8192  /* bytes, without CRLF; more is 414 (RFC 9112 3) */
+#define SPATE_REQUEST_HEAD_MAX   16384 /* bytes, from request line to empty line; more is 431 */
+#define SPATE_REQUEST_FIELDS_MAX 100   /* field lines; more is 431 */
 
 enum spate_request_verdict {
 	SPATE_REQUEST_OK,
@@ -72,34 +72,31 @@ struct spate_http_request {
 	uint8_t method;    /* enum spate_http_method */
 	uint8_t form;      /* enum spate_request_form */
 	uint8_t minor;     /* of HTTP/1.x: 0, 1; higher ones speak 1.1 (RFC 9110 2.5) */
-	uint8_t repeated;  /* SPATE_REPEATED_*: further lines of this list field:
-			      spate_http_request_field() */
+	uint8_t repeated;  /* SPATE_REPEATED_*: the list goes on: spate_http_request_field() */
 	uint16_t fields;   /* field lines */
 	bool keep_alive;   /* RFC 9112 9.3 */
 	bool expect_100;   /* HTTP/1.1 only */
 	bool chunked;      /* the body is chunked */
-	bool has_length;   /* Content-Length was there; 0 otherwise */
-	uint64_t content_length;
+	bool has_length;   /* Content-Length was there */
+	uint64_t content_length; /* 0 without */
 
 	const char *head; /* the bytes parsed: head_len of them */
 	struct spate_slice method_name;
 	struct spate_slice target; /* as sent, for the access log */
-	struct spate_slice
-		path_query; /* "/path?query", raw: give it to spate_http_uri_normalise(); may be
-			       empty in absolute-form; absent in authority- and asterisk-form */
+
+	/* "/path?query", raw: give it to spate_http_uri_normalise(). May be empty in absolute-form,
+	 * is absent in authority- and asterisk-form. */
+	struct spate_slice path_query;
 	struct spate_slice path;  /* up to the '?' */
 	struct spate_slice query; /* after the '?'; absent: there was none */
-	struct spate_slice
-		host; /* "name:port"; of an absolute-form target rather than the field (3.2.2) */
+	struct spate_slice host;  /* "name:port"; an absolute-form target's, else Host's (3.2.2) */
 
 	/* Field values without white space around them; absent when the field was. */
-	struct spate_slice
-		range; /* absent too when repeated: RFC 9110 14.2 lets a server ignore Range */
-	struct spate_slice
-		if_range; /* when repeated, Range is dropped: no validator, no part (13.1.5) */
-	struct spate_slice if_match,
-		if_none_match; /* lists: repeated lines are legal (5.3), see `repeated` */
-	struct spate_slice if_modified_since;   /* repeated: absent, MUST be ignored (13.1.3) */
+	struct spate_slice range;             /* repeated: absent, may be ignored (RFC 9110 14.2) */
+	struct spate_slice if_range;          /* repeated: Range is dropped with it (13.1.5) */
+	struct spate_slice if_match;          /* a list; its lines may be repeated (5.3) */
+	struct spate_slice if_none_match;     /* likewise */
+	struct spate_slice if_modified_since; /* repeated: absent, MUST be ignored (13.1.3) */
 	struct spate_slice if_unmodified_since; /* repeated: absent, MUST be ignored (13.1.4) */
 	struct spate_slice user_agent, referer, origin; /* the first, for log and CORS */
 };

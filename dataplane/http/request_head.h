@@ -5,7 +5,7 @@
  */
 #include "dataplane/http/field_line.h"
 
-/* Bounded by end; NEED_MORE when the head does not end before it. r is cleared but for scanned. */
+/* Bounded by end; NEED_MORE when the head does not end before it. Clears r. */
 ISA static enum spate_request_verdict PARSE_HEAD(const uint8_t *start, const uint8_t *end,
 						 struct spate_http_request *r)
 {

@@ -4,8 +4,9 @@
  * its class, or end. Nothing at or past end is read, so a buffer may end where a page does.
  *
  *   token   tchar: names of fields and methods (RFC 9110 5.6.2)
- *   value   HTAB, SP, VCHAR, obs-text: inside a field value (5.5); stops at CR, LF, NUL, DEL, other
- * controls target  VCHAR but '#': a request target as far as a line can tell (RFC 9112 3.2)
+ *   value   HTAB, SP, VCHAR, obs-text: inside a field value (5.5); stops at CR, LF and
+ *           every other control
+ *   target  VCHAR but '#': a request target as far as a line can tell (RFC 9112 3.2)
  *
  * Parsers inline the scan of their instruction set (request.c); the tables here are for whoever
  * calls once in a while, and for the test that compares all of them.
