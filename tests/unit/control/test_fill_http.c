@@ -275,6 +275,20 @@ static void a_refused_connection_is_502(void **state)
 	assert_int_equal(m->verdict, SPATE_FETCH_BAD_GATEWAY);
 }
 
+static void every_address_of_a_name_is_tried(void **state)
+{
+	struct spate_origin *o;
+
+	canned = HEAD200 "Content-Length: 5\r\n\r\nhello";
+	rig_open(&r, serve_canned, NULL); /* on 127.0.0.1 only; localhost is ::1 as well, on most hosts */
+	o = r.env.origins->o[0];
+	free(o->host);
+	o->host = strdup("localhost");
+	rig_fetch(&r, "/seg", NULL);
+	rig_until_replies(&r, 1);
+	assert_int_equal(r.miss[0].verdict, SPATE_FETCH_OK);
+}
+
 static void connections_are_reused(void **state)
 {
 	one(serve_canned, HEAD200 "Content-Length: 5\r\n\r\nhello");
@@ -559,6 +573,7 @@ int main(void)
 		T(a_hanging_origin_is_504),
 		T(a_body_that_hangs_fails),
 		T(a_refused_connection_is_502),
+		T(every_address_of_a_name_is_tried),
 		T(connections_are_reused),
 		T(a_dead_pooled_connection_is_tried_again_once),
 		T(an_answer_that_began_is_not_tried_again),
