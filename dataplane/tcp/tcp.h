@@ -199,7 +199,8 @@ bool spate_tcp_unreachable(struct spate_tcp *t, const uint8_t local[16], const u
 enum spate_tcp_state {
 	SPATE_TCP_CLOSED, SPATE_TCP_SYN_SENT, SPATE_TCP_SYN_RCVD, SPATE_TCP_ESTABLISHED,
 	SPATE_TCP_FIN_WAIT_1, SPATE_TCP_FIN_WAIT_2, SPATE_TCP_CLOSE_WAIT, SPATE_TCP_CLOSING,
-	SPATE_TCP_LAST_ACK, /* TIME-WAIT is not a connection any more, but a record of its own */
+	SPATE_TCP_LAST_ACK,
+	SPATE_TCP_TIME_WAIT, /* only until the user has taken its last bytes; then a record of its own */
 };
 
 struct spate_tcp_info {

@@ -1,0 +1,133 @@
+/* CUBIC (RFC 9438), in bytes. Slow start is HyStart++'s. */
+#include <math.h>
+
+#include "dataplane/tcp/conn.h"
+
+#define C_CUBIC 0.4
+#define BETA    0.7
+#define ALPHA   (3.0 * (1.0 - BETA) / (1.0 + BETA))
+
+static void cubic_init(struct spate_tcp_conn *c)
+{
+	c->cc.cubic = (struct tcp_cubic){0};
+	tcp_hystart_init(&c->cc.cubic.hs);
+	c->cc.cubic.hs.window_end = c->snd_nxt;
+}
+
+static uint32_t cubic_ssthresh(struct spate_tcp_conn *c)
+{
+	struct tcp_cubic *q = &c->cc.cubic;
+
+	q->undo_w_max = q->w_max;
+	q->cwnd_prior = c->cwnd;
+	/* Fast convergence (4.7): a flow that is giving way gives a little more. */
+	q->w_max = c->cwnd < q->w_max ? (uint32_t)(c->cwnd * (1.0 + BETA) / 2.0) : c->cwnd;
+	q->in_epoch = false;
+	return max32((uint32_t)(c->cwnd * BETA), 2 * (uint32_t)c->mss);
+}
+
+static void start_epoch(struct spate_tcp_conn *c, struct tcp_cubic *q)
+{
+	q->in_epoch = true;
+	q->epoch_ms = c->t->now_ms;
+	q->w_est = c->cwnd;
+	if (q->w_max <= c->cwnd) {
+		q->w_max = c->cwnd;
+		q->k = 0;
+	} else {
+		q->k = cbrt((double)(q->w_max - c->cwnd) / c->mss / C_CUBIC);
+	}
+}
+
+static double w_cubic(const struct spate_tcp_conn *c, const struct tcp_cubic *q, double t)
+{
+	double d = t - q->k;
+
+	return C_CUBIC * d * d * d * c->mss + q->w_max;
+}
+
+static void avoid_congestion(struct spate_tcp_conn *c, uint32_t acked)
+{
+	struct tcp_cubic *q = &c->cc.cubic;
+
+	if (!q->in_epoch)
+		start_epoch(c, q);
+	double t = (c->t->now_ms - q->epoch_ms) / 1e3, cwnd = c->cwnd;
+
+	/* What Reno would have by now (4.3). */
+	q->w_est += (q->w_est < q->cwnd_prior ? ALPHA : 1.0) * acked * c->mss / cwnd;
+	if (w_cubic(c, q, t) < q->w_est) {
+		if (q->w_est > cwnd)
+			cwnd = q->w_est;
+	} else {
+		double target = w_cubic(c, q, t + tcp_srtt(c) / 1e6);
+
+		if (target > 1.5 * cwnd)
+			target = 1.5 * cwnd;
+		if (target > cwnd)
+			cwnd += (target - cwnd) * acked / cwnd;
+	}
+	/* Whole bytes only: what is left over waits in the fraction of w_est or of the next target. */
+	c->cwnd = cwnd < 1u << 30 ? (uint32_t)cwnd : 1u << 30;
+}
+
+/* Growing is for who is using the window (RFC 9438 4.2, RFC 7661). */
+static bool limited(const struct spate_tcp_conn *c, const struct tcp_ack *a)
+{
+	if (c->cwnd < c->ssthresh)
+		return a->prior_flight + a->acked >= c->cwnd / 2 || (c->flags & F_CWND_LIMIT);
+	return (c->flags & F_CWND_LIMIT) || a->prior_flight + 2 * (uint32_t)c->mss >= c->cwnd;
+}
+
+static void cubic_ack(struct spate_tcp_conn *c, const struct tcp_ack *a)
+{
+	struct tcp_cubic *q = &c->cc.cubic;
+	uint32_t acked = a->acked;
+
+	if (c->ca == CA_RECOVERY || c->ca == CA_CWR || acked == 0 || !limited(c, a))
+		return;
+	if (c->cwnd < c->ssthresh) {
+		uint32_t grow = tcp_hystart_ack(c, &q->hs, a);
+		uint32_t room = c->ssthresh - c->cwnd;
+
+		if (c->cwnd >= 1u << 30)
+			return;
+		if (grow <= room) {
+			c->cwnd += grow;
+			return;
+		}
+		c->cwnd = c->ssthresh;
+		acked = grow - room;
+	}
+	avoid_congestion(c, acked);
+}
+
+static void cubic_event(struct spate_tcp_conn *c, int what)
+{
+	struct tcp_cubic *q = &c->cc.cubic;
+
+	if (what == CC_UNDO) {
+		q->w_max = max32(q->w_max, q->undo_w_max);
+		q->in_epoch = false;
+	} else if (what == CC_RTO || what == CC_RESTART) {
+		q->in_epoch = false; /* 4.8: the next epoch starts with what the timeout left */
+	}
+}
+
+/* As Linux: twice the window a round trip while it doubles, then a fifth over, so that pacing never binds. */
+static uint64_t cubic_rate(const struct spate_tcp_conn *c)
+{
+	uint32_t srtt = tcp_srtt(c);
+	uint64_t factor = c->cwnd < c->ssthresh / 2 ? 200 : 120;
+
+	return srtt == 0 ? 0 : (uint64_t)c->cwnd * factor * 10000 / srtt;
+}
+
+const struct tcp_cc_ops tcp_cubic_ops = {
+	.name = "cubic",
+	.init = cubic_init,
+	.ack = cubic_ack,
+	.ssthresh = cubic_ssthresh,
+	.event = cubic_event,
+	.rate = cubic_rate,
+};

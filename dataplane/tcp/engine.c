@@ -1,0 +1,384 @@
+/* The engine: making it, its turn, connecting and listening. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "dataplane/tcp/conn.h"
+
+void spate_tcp_config_init(struct spate_tcp_config *cfg)
+{
+	*cfg = (struct spate_tcp_config){
+		.max_conns = 65536,
+		.max_half_open = 4096,
+		.max_time_wait = 32768,
+		.rcv_buf = 256 << 10,
+		.rcv_total = 64 << 20,
+		.max_runs = 1 << 18,
+		.conn_runs = 4096,
+		.init_window = 10,
+		.mss_min = 216,
+		.rto_min_us = 200000,
+		.rto_max_us = 60000000,
+		.rto_init_us = 1000000,
+		.delack_us = 40000,
+		.give_up_us = 120000000,
+		.syn_retries = 6,
+		.synack_retries = 5,
+		.persist_us = 120000000,
+		.keepalive_s = 7200,
+		.keepalive_interval_s = 75,
+		.keepalive_probes = 9,
+		.fin_wait_2_us = 60000000,
+		.time_wait_us = 60000000,
+		.challenge_per_s = 10,
+		.port_low = 32768,
+		.port_high = 60999,
+		.cc = SPATE_TCP_CUBIC,
+		.sack = true,
+		.timestamps = true,
+		.wscale = true,
+		.ecn = true,
+		.pacing = true,
+		.hystart = true,
+	};
+}
+
+static void *reserve(size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		       -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void set_now(struct spate_tcp *t, uint64_t now_us)
+{
+	t->now_us = now_us;
+	t->now32 = (uint32_t)now_us;
+	t->now_ms = (uint32_t)(now_us / 1000);
+}
+
+int spate_tcp_create(struct spate_tcp **out, const struct spate_tcp_config *cfg,
+		     const struct spate_tcp_lower *lower, struct spate_sendq_env *env,
+		     struct spate_stats *stats)
+{
+	struct spate_tcp *t;
+	uint32_t slots = 64;
+
+	if (cfg->max_conns == 0 || cfg->max_conns > 1u << 28 || cfg->rcv_buf < 4096 ||
+	    cfg->rcv_buf > 1u << 29 || cfg->init_window == 0 || cfg->port_low > cfg->port_high ||
+	    cfg->mss_min < 48 || cfg->max_runs == 0)
+		return -EINVAL;
+	if (posix_memalign((void **)&t, 64, sizeof *t) != 0)
+		return -ENOMEM;
+	memset(t, 0, sizeof *t);
+	t->cfg = *cfg;
+	t->lower = *lower;
+	t->env = env;
+	t->cc = &tcp_cubic_ops;
+	t->dirty_tail = &t->dirty;
+	t->epoch_seen = *lower->epoch;
+	if (stats == NULL) {
+		if (posix_memalign((void **)&t->own_stats, 64, sizeof *stats) != 0)
+			goto fail;
+		memset(t->own_stats, 0, sizeof *stats);
+		stats = t->own_stats;
+	}
+	t->count = &stats->tcp_ok;
+	while (slots < 2 * (cfg->max_conns + cfg->max_time_wait))
+		slots *= 2;
+	t->mask = slots - 1;
+	t->table_bytes = (size_t)slots * sizeof *t->table;
+	t->stride = (uint32_t)(sizeof(struct spate_tcp_conn) + cfg->user_bytes + 63) & ~63u;
+	t->conns_bytes = (size_t)cfg->max_conns * t->stride;
+	t->tw_bytes = ((size_t)cfg->max_time_wait + 1) * sizeof *t->tw;
+	t->table = reserve(t->table_bytes);
+	t->conns = reserve(t->conns_bytes);
+	t->tw = reserve(t->tw_bytes);
+	if (t->table == NULL || t->conns == NULL || t->tw == NULL)
+		goto fail;
+	spate_pool_init(&t->run_pool, sizeof(struct tcp_run), cfg->max_runs);
+	spate_pool_init(&t->node_pool, sizeof(struct tcp_node), cfg->rcv_total / TCP_NODE_DATA + 1);
+	tcp_wheel_init(&t->wheel, 0);
+	uint64_t s[4];
+
+	memcpy(s, cfg->secret, sizeof s);
+	/* Five keys of two words from four words of secret: each its own rotation is enough for SipHash. */
+	for (int i = 0; i < 2; i++) {
+		t->key_hash[i] = s[i];
+		t->key_isn[i] = s[2 + i];
+		t->key_ts[i] = s[i] ^ (s[3 - i] << 21 | s[3 - i] >> 43);
+		t->key_port[i] = s[2 + i] ^ (s[1 - i] << 13 | s[1 - i] >> 51);
+		t->key_cookie[i] = s[i] + (s[2 + i] << 7 | s[2 + i] >> 57);
+	}
+	t->port_counter = (uint32_t)(s[0] ^ s[3]);
+	*out = t;
+	return 0;
+fail:
+	spate_tcp_destroy(t);
+	return -ENOMEM;
+}
+
+void spate_tcp_destroy(struct spate_tcp *t)
+{
+	if (t->conns != NULL) {
+		for (uint32_t i = 0; i < t->conns_made; i++) {
+			struct spate_tcp_conn *c = tcp_conn_at(t, i);
+
+			if (c->t == t && c->state != SPATE_TCP_CLOSED)
+				tcp_reset(c, SPATE_TCP_STOPPED);
+		}
+		spate_tcp_flush(t);
+		munmap(t->conns, t->conns_bytes);
+	}
+	while (t->listeners != NULL) {
+		struct spate_tcp_listener *l = t->listeners;
+
+		t->listeners = l->next;
+		free(l);
+	}
+	if (t->table != NULL)
+		munmap(t->table, t->table_bytes);
+	if (t->tw != NULL)
+		munmap(t->tw, t->tw_bytes);
+	if (t->run_pool.node_bytes != 0) {
+		spate_pool_finish(&t->run_pool);
+		spate_pool_finish(&t->node_pool);
+	}
+	free(t->own_stats);
+	free(t);
+}
+
+static void fire(void *ctx, struct tcp_timer *timer)
+{
+	tcp_timer_fire(ctx, timer);
+}
+
+void spate_tcp_clock(struct spate_tcp *t, uint64_t now_us)
+{
+	if (t->now_us == 0)
+		tcp_wheel_init(&t->wheel, (uint32_t)(now_us / TCP_TICK_US));
+	set_now(t, now_us);
+	tcp_wheel_advance(&t->wheel, (uint32_t)(now_us / TCP_TICK_US), fire, t);
+	tcp_time_wait_expire(t);
+}
+
+uint64_t spate_tcp_wait_us(const struct spate_tcp *t)
+{
+	uint32_t ticks = tcp_wheel_next(&t->wheel);
+	uint64_t at;
+
+	if (t->dirty != NULL)
+		return 0;
+	if (ticks == UINT32_MAX)
+		return UINT64_MAX;
+	at = (t->now_us / TCP_TICK_US + ticks) * TCP_TICK_US;
+	return at - t->now_us;
+}
+
+static void tell(struct spate_tcp_conn *c)
+{
+	unsigned events;
+
+	if (c->flags & F_CONNECTED) {
+		c->flags &= ~F_CONNECTED;
+		c->user->connected(c);
+	}
+	if (c->held != NULL)
+		tcp_deliver(c);
+	if (c->flags & F_DEAD)
+		return;
+	if ((c->flags & F_FIN_RCVD) && !(c->flags & F_EOF_TOLD) && c->held == NULL) {
+		c->flags |= F_EOF_TOLD;
+		c->events |= SPATE_TCP_EV_EOF;
+	}
+	events = c->events;
+	c->events = 0;
+	if (events != 0)
+		c->user->event(c, events);
+}
+
+/* After the user took bytes, has the window opened enough to be told? (RFC 9293 3.8.6.2.2) */
+static void window_update(struct spate_tcp_conn *c)
+{
+	uint32_t edge = c->rcv_nxt + tcp_rcv_wnd(c), told = c->rcv_adv - c->rcv_nxt;
+	uint32_t buf = c->t->cfg.rcv_buf;
+
+	if (c->flags & F_FIN_RCVD)
+		return;
+	if (edge - c->rcv_adv < buf && edge - c->rcv_adv >= min32(buf / 2, 2u * c->mss) && told < buf / 2)
+		c->flags |= F_ACK_NOW;
+}
+
+/* c is off the list but keeps F_DIRTY, so that nothing that happens in here puts it there again. */
+static void visit(struct spate_tcp_conn *c)
+{
+	if (!(c->flags & F_DEAD) && tcp_synced(c)) {
+		tell(c);
+		if (!(c->flags & F_DEAD))
+			window_update(c);
+	}
+	if (!(c->flags & F_DEAD))
+		tcp_output(c);
+	if ((c->flags & F_ENDED) && (c->flags & F_EOF_TOLD) && !(c->flags & F_DEAD)) {
+		if (c->state == SPATE_TCP_TIME_WAIT)
+			tcp_time_wait(c);
+		tcp_close(c, SPATE_TCP_DONE);
+	}
+	if (c->flags & F_DEAD) {
+		if (c->flags & (F_ACCEPTED | F_CLIENT))
+			c->user->closed(c, c->why);
+		tcp_conn_free(c);
+		return;
+	}
+	c->flags &= ~F_DIRTY;
+	/* Resumed from inside event(), or something to tell came up while sending. */
+	if (c->events != 0 || (c->held_bytes != 0 && !(c->flags & F_PAUSED)))
+		tcp_dirty(c);
+}
+
+void spate_tcp_flush(struct spate_tcp *t)
+{
+	struct spate_tcp_conn *c;
+
+	if (t->path_waiting != 0 && t->epoch_seen != *t->lower.epoch) {
+		t->epoch_seen = *t->lower.epoch;
+		for (uint32_t i = 0; i < t->conns_made; i++)
+			if (tcp_conn_at(t, i)->flags & F_PATH_WAIT)
+				tcp_dirty(tcp_conn_at(t, i));
+	}
+	while ((c = t->dirty) != NULL) {
+		t->dirty = c->dirty_next;
+		if (t->dirty == NULL)
+			t->dirty_tail = &t->dirty;
+		c->dirty_next = NULL;
+		visit(c);
+	}
+}
+
+int spate_tcp_listen(struct spate_tcp *t, const struct spate_addr *addr, const struct spate_tcp_user *user,
+		     void *ctx, struct spate_tcp_listener **out)
+{
+	static const uint8_t zero[16];
+	struct spate_tcp_listener *l;
+
+	for (l = t->listeners; l != NULL; l = l->next)
+		if (l->addr.port == addr->port && memcmp(l->addr.ip, addr->ip, 16) == 0)
+			return -EADDRINUSE;
+	l = calloc(1, sizeof *l);
+	if (l == NULL)
+		return -ENOMEM;
+	l->addr = *addr;
+	l->user = user;
+	l->ctx = ctx;
+	l->any = memcmp(addr->ip, zero, 16) == 0;
+	l->next = t->listeners;
+	t->listeners = l;
+	*out = l;
+	return 0;
+}
+
+void spate_tcp_unlisten(struct spate_tcp *t, struct spate_tcp_listener *l)
+{
+	struct spate_tcp_listener **p = &t->listeners;
+
+	for (uint32_t i = 0; i < t->conns_made; i++) {
+		struct spate_tcp_conn *c = tcp_conn_at(t, i);
+
+		if (c->state == SPATE_TCP_SYN_RCVD && !(c->flags & F_CLIENT) && c->cc.listener == l)
+			tcp_reset(c, SPATE_TCP_ABORTED);
+	}
+	while (*p != l)
+		p = &(*p)->next;
+	*p = l->next;
+	free(l);
+}
+
+/* RFC 6056 3.3.4 in the form of double hash: an offset per destination, a counter, and a look who is there. */
+static bool choose_port(struct spate_tcp *t, struct tcp_tuple *k, const struct spate_addr *peer)
+{
+	uint32_t low = t->cfg.port_low, n = t->cfg.port_high - low + 1u;
+	uint32_t offset = tcp_port_offset(t, k);
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t port = low + (offset + t->port_counter++) % n;
+		struct spate_addr local = {.port = (uint16_t)port};
+		struct tcp_tw *tw;
+
+		k->local_port = __builtin_bswap16((uint16_t)port);
+		memcpy(local.ip, k->local_ip, 16);
+		if (t->lower.mine != NULL && !t->lower.mine(t->lower.net, &local, peer))
+			continue;
+		if (tcp_find(t, k, tcp_hash(t, k), &tw) == NULL && tw == NULL)
+			return true;
+	}
+	return false;
+}
+
+int spate_tcp_connect(struct spate_tcp *t, const struct spate_addr *local, const struct spate_addr *peer,
+		      const struct spate_tcp_user *user, struct spate_tcp_conn **out)
+{
+	static const uint8_t zero[16];
+	struct tcp_tuple k = {.peer_port = __builtin_bswap16(peer->port)};
+	struct spate_tcp_conn *c;
+	struct tcp_tw *tw;
+
+	memcpy(k.peer_ip, peer->ip, 16);
+	if (local != NULL && memcmp(local->ip, zero, 16) != 0)
+		memcpy(k.local_ip, local->ip, 16);
+	else if (!t->lower.source(t->lower.net, peer->ip, k.local_ip))
+		return -ENETUNREACH;
+	if (local != NULL && local->port != 0) {
+		k.local_port = __builtin_bswap16(local->port);
+		if (tcp_find(t, &k, tcp_hash(t, &k), &tw) != NULL || tw != NULL)
+			return -EADDRINUSE;
+	} else if (!choose_port(t, &k, peer)) {
+		return -EADDRINUSE;
+	}
+	c = tcp_conn_new(t, &k, tcp_hash(t, &k));
+	if (c == NULL)
+		return -ENOMEM;
+	c->user = user;
+	c->state = SPATE_TCP_SYN_SENT;
+	c->flags |= F_CLIENT | F_SEND_SYN;
+	if (t->cfg.sack)
+		c->flags |= F_SACK;
+	if (t->cfg.timestamps)
+		c->flags |= F_TS;
+	if (t->cfg.wscale)
+		c->flags |= F_WSCALE;
+	c->snd_nxt = c->snd_una + 1;
+	c->first_us = t->now32;
+	c->rexmit_kind = REXMIT_SYN;
+	tcp_arm(c, TM_REXMIT, t->cfg.rto_init_us);
+	tcp_dirty(c);
+	*out = c;
+	return 0;
+}
+
+void spate_tcp_usage(const struct spate_tcp *t, struct spate_tcp_usage *out)
+{
+	*out = (struct spate_tcp_usage){
+		.conns = t->conns_used,
+		.half_open = t->half_open,
+		.time_wait = t->tw_used,
+		.runs = t->run_pool.used,
+		.held_nodes = t->node_pool.used,
+	};
+}
+
+uint64_t spate_tcp_count(const struct spate_tcp *t, enum spate_tcp_verdict v)
+{
+	return atomic_load_explicit(&t->count[v], memory_order_relaxed);
+}
+
+const char *spate_tcp_verdict_name(enum spate_tcp_verdict v)
+{
+	static const char *const names[] = {
+#define SPATE_TCP_COUNTER(NAME, name, help) #name,
+#include "spate/tbl/tcp.def"
+#undef SPATE_TCP_COUNTER
+	};
+
+	return v < SPATE_TCP_COUNTERS ? names[v] : "?";
+}

@@ -1,0 +1,121 @@
+/*
+ * SACK, both ways. In: blocks mark runs (RFC 2018), a first block below the ACK is a DSACK (RFC 2883). Blocks are
+ * advice: what is outside [una, nxt), or would need a record we do not have, is passed over.
+ */
+#include "dataplane/tcp/conn.h"
+
+/* First run that ends after seq, from the place of the last search. */
+static struct tcp_run *find_run(struct spate_tcp_conn *c, uint32_t seq)
+{
+	struct tcp_run *r = c->sack_hint != NULL ? c->sack_hint : c->runs.head;
+
+	if (r == NULL)
+		return NULL;
+	while (r->prev != NULL && seq_lt(seq, r->prev->end))
+		r = r->prev;
+	while (r != NULL && seq_leq(r->end, seq))
+		r = r->next;
+	return r;
+}
+
+static void take_block(struct spate_tcp_conn *c, uint32_t start, uint32_t end, const struct tcp_seg *s,
+		       struct tcp_ack *a)
+{
+	struct tcp_run *r = find_run(c, start);
+
+	while (r != NULL && seq_lt(r->start, end)) {
+		c->sack_hint = r;
+		if (r->flags & RUN_SACKED) {
+			r = r->next;
+			continue;
+		}
+		if (seq_lt(r->start, start)) {
+			if (!tcp_run_split(c, r, start))
+				return;
+			r = r->next;
+		}
+		if (seq_lt(end, r->end) && !tcp_run_split(c, r, end))
+			return;
+		a->sacked += r->end - r->start;
+		tcp_delivered(c, r, r->start, r->end, s, a);
+		r = tcp_run_sack(c, r);
+		c->sack_hint = r;
+		r = r->next;
+	}
+}
+
+static bool is_dsack(const struct tcp_seg *s)
+{
+	if (seq_leq(s->sack[0][1], s->ack))
+		return true;
+	return s->nsack > 1 && seq_leq(s->sack[1][0], s->sack[0][0]) &&
+	       seq_leq(s->sack[0][1], s->sack[1][1]);
+}
+
+void tcp_sack_input(struct spate_tcp_conn *c, const struct tcp_seg *s, struct tcp_ack *a)
+{
+	unsigned first = 0;
+
+	if (is_dsack(s)) {
+		uint32_t len = s->sack[0][1] - s->sack[0][0];
+
+		first = 1;
+		/* Too far back to be about anything of ours that still matters. */
+		if (len == 0 || len > c->max_wnd || seq_lt(s->sack[0][0], c->snd_una - c->max_wnd)) {
+			tcp_count(c->t, SPATE_TCP_SACK_BAD, 1);
+		} else {
+			a->dsack = true;
+			tcp_count(c->t, SPATE_TCP_DSACK_RCVD, 1);
+			c->undo_bytes -= min32(c->undo_bytes, len);
+			tcp_rack_dsack(c);
+		}
+	}
+	for (unsigned i = first; i < s->nsack; i++) {
+		uint32_t start = s->sack[i][0], end = s->sack[i][1];
+
+		if (!seq_lt(start, end) || seq_lt(c->snd_nxt, end) || seq_lt(end, c->snd_una)) {
+			tcp_count(c->t, SPATE_TCP_SACK_BAD, 1);
+			continue;
+		}
+		if (seq_lt(c->snd_una, end))
+			take_block(c, seq_max(start, c->snd_una), end, s, a);
+	}
+}
+
+/*
+ * What to report: a DSACK first, then the islands, most recently changed first (RFC 2018 section 4). A DSACK
+ * inside an island is followed by that island.
+ */
+unsigned tcp_sack_blocks(const struct spate_tcp_conn *c, uint32_t blocks[][2], unsigned max)
+{
+	const struct tcp_island *first = c->held;
+	unsigned n = 0;
+
+	if (max == 0)
+		return 0;
+	if (c->flags & F_DSACK) {
+		blocks[n][0] = c->dsack_start;
+		blocks[n++][1] = c->dsack_end;
+	}
+	if (first != NULL && seq_leq(first->start, c->rcv_nxt))
+		first = first->next; /* in order, waiting for the user */
+	for (unsigned m = 0; m <= TCP_MRU && n < max; m++) {
+		for (const struct tcp_island *i = first; i != NULL; i = i->next) {
+			bool seen = false;
+
+			if (m < TCP_MRU && (seq_lt(c->mru[m], i->start) || seq_leq(i->end, c->mru[m])))
+				continue;
+			for (unsigned k = (c->flags & F_DSACK) != 0; k < n; k++)
+				seen |= blocks[k][0] == i->start;
+			if (seen)
+				continue;
+			if (n == max)
+				break;
+			blocks[n][0] = i->start;
+			blocks[n++][1] = i->end;
+			if (m < TCP_MRU)
+				break;
+		}
+	}
+	return n;
+}
