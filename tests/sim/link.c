@@ -110,8 +110,13 @@ uint64_t link_next(const struct link *l)
 	return l->n != 0 ? l->heap[0]->at : UINT64_MAX;
 }
 
-static bool lose(struct link *l, unsigned dir)
+static bool lose(struct link *l, unsigned dir, uint64_t now_us)
 {
+	/* Counted in packets, but it must not outlast a sender that has backed off. */
+	if (l->burst[dir] && now_us - l->burst_since[dir] > 500000)
+		l->burst[dir] = false;
+	if (!l->burst[dir])
+		l->burst_since[dir] = now_us;
 	if (l->burst[dir] ? rng_chance(&l->rng, l->setup.burst_end)
 			  : rng_chance(&l->rng, l->setup.burst_start))
 		l->burst[dir] = !l->burst[dir];
@@ -174,7 +179,7 @@ bool link_send(struct link *l, uint64_t now_us, unsigned dir, unsigned to, const
 		}
 		at = l->free_at[dir] = start + (len * 1000000 + s->rate - 1) / s->rate;
 	}
-	if (lose(l, dir)) {
+	if (lose(l, dir, now_us)) {
 		l->lost++;
 		return true;
 	}

@@ -41,6 +41,7 @@ struct link {
 	size_t n, cap;
 	uint64_t order, free_at[2]; /* a direction each: when the wire is free */
 	bool burst[2];
+	uint64_t burst_since[2];
 	FILE *pcap;
 	uint64_t sent, lost;
 };
