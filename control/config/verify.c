@@ -79,8 +79,9 @@ static void bind_failed(struct verify *v, enum spate_param_id id, const struct s
 }
 
 /*
- * Without SO_REUSEPORT, so that another edge that shares the port is found; with SO_REUSEADDR, so
- * that old connections in TIME-WAIT are no obstacle, as they will not be for the edge.
+ * Binds and no more: listening would take a viewer's connection away. Without SO_REUSEPORT, so that
+ * another edge that shares the port is found; with SO_REUSEADDR, so that old connections in
+ * TIME-WAIT are no obstacle, as they will not be for the edge.
  */
 static void address(struct verify *v, enum spate_param_id id, const struct spate_config_addr *a)
 {
@@ -100,9 +101,6 @@ static void address(struct verify *v, enum spate_param_id id, const struct spate
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	if (a->v6 ? bind(fd, (struct sockaddr *)&in6, sizeof(in6))
 		  : bind(fd, (struct sockaddr *)&in, sizeof(in)))
-		err = errno;
-	/* Two sockets may both bind with SO_REUSEADDR; only one may listen. */
-	else if (listen(fd, 1) < 0)
 		err = errno;
 	close(fd);
 	if (err)

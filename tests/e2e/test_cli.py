@@ -163,6 +163,30 @@ def test_purge_and_drain(spate_bin, fake_admin):
                                ("POST", "/drain")]
 
 
+def test_stat_purge_and_drain_of_an_edge(edge_over, spate_bin, sample):
+    edge = edge_over(sample)
+    admin = ["--config", edge.file]
+    body = edge.get("/0/init.mp4").body
+    said = spate(spate_bin, "stat", *admin).stdout
+    assert re.search(r"^http_miss +1 ", said, re.M) and re.search(r"^state +serving$", said, re.M), said
+    assert spate(spate_bin, "purge", *admin, "/0/init.mp4").returncode == 0
+    assert spate(spate_bin, "purge", *admin, "/0/init.mp4").returncode == 1
+    assert edge.get("/0/init.mp4").body == body
+    assert re.search(r"^http_miss +2 ", spate(spate_bin, "stat", *admin).stdout, re.M)
+    assert spate(spate_bin, "drain", *admin).returncode == 0
+    wait_until(lambda: not edge.alive(), 5, "the drained edge gone")
+    assert edge.process.popen.returncode == 0
+    edge.stopped = True
+
+
+def test_check_of_a_running_edge(edge_over, spate_bin, sample):
+    """Before a reload its own ports are no finding; before a start they are, and it is named."""
+    edge = edge_over(sample)
+    assert spate(spate_bin, "check", "--running", "--config", edge.file).returncode == 0
+    done = spate(spate_bin, "check", "--config", edge.file)
+    assert done.returncode == 1 and f"in use by spate (pid {edge.pid})" in done.stderr, done.stderr
+
+
 def test_an_answer_that_was_cut_is_no_answer(spate_bin, fake_admin):
     fake_admin.lie = 10
     done = spate(spate_bin, "stat", "--admin", fake_admin.addr)

@@ -186,7 +186,7 @@ static void test_too_many_findings_do_not_overflow(void **state)
 		strcat(text, "unknown: 1\n");
 	assert_null(load_with(text, NULL, &r));
 	assert_true(r.errors >= 400);
-	assert_true(strlen(r.text) < sizeof(r.text));
+	assert_true(r.len > sizeof(r.text) / 2 && r.len < sizeof(r.text));
 }
 
 int main(void)
