@@ -13,9 +13,9 @@
  *   spate_admin_draining(admin)          when the drain begins, whoever asked for it
  *   spate_admin_destroy(admin)
  *
- * Bounded: SPATE_ADMIN_CONNS connections, heads as the viewers' parser bounds them, no request
- * bodies, a time limit on each step. A POST that carries an Origin field is refused (403): no web
- * page a browser visits may purge.
+ * Bounded: SPATE_ADMIN_CONNS connections (one more ends the idlest), heads as the viewers' parser
+ * bounds them, no request bodies, a time limit on each step. A POST that carries an Origin field is
+ * refused (403): no web page a browser visits may purge.
  */
 #ifndef SPATE_CONTROL_ADMIN_H
 #define SPATE_CONTROL_ADMIN_H

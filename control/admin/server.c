@@ -28,6 +28,7 @@ struct conn {
 	int fd;
 	enum conn_state state;
 	bool close_after;
+	uint64_t since_us; /* READ: since when */
 	struct spate_http_request req;
 	uint32_t have; /* bytes in in[] */
 	uint32_t used; /* of them, the request being answered */
@@ -152,6 +153,7 @@ static void on_sent(struct spate_op *op, int res, unsigned flags)
 	memmove(c->in, c->in + c->used, c->have - c->used);
 	c->have -= c->used;
 	c->state = READ;
+	c->since_us = spate_loop_now_us(c->srv->loop);
 	spate_http_request_init(&c->req);
 	limit(c, c->have > 0 ? HEAD_MS : IDLE_MS);
 	if (c->have > 0)
@@ -246,9 +248,35 @@ static void on_retry(struct spate_timer *t)
 	spate_loop_accept(srv->loop, &srv->accept_op, srv->fd, on_accept);
 }
 
+/* The connection that has waited longest for its client, so that idle clients never shut out a
+ * health check. */
+static struct conn *oldest_reader(struct spate_server *srv)
+{
+	struct conn *oldest = NULL;
+
+	for (struct conn *c = srv->conns; c != NULL; c = c->next) /* the newest first */
+		if (c->state == READ && (oldest == NULL || c->since_us <= oldest->since_us))
+			oldest = c;
+	return oldest;
+}
+
+static bool may_start(struct spate_server *srv)
+{
+	struct conn *victim;
+
+	if (srv->closing || srv->count >= 2 * srv->max)
+		return false;
+	if (srv->count < srv->max)
+		return true;
+	victim = oldest_reader(srv);
+	if (victim != NULL)
+		end(victim);
+	return victim != NULL;
+}
+
 static void start(struct spate_server *srv, int fd)
 {
-	struct conn *c = srv->count < srv->max && !srv->closing ? calloc(1, sizeof(*c)) : NULL;
+	struct conn *c = may_start(srv) ? calloc(1, sizeof(*c)) : NULL;
 
 	if (c == NULL) {
 		close(fd);
@@ -262,6 +290,7 @@ static void start(struct spate_server *srv, int fd)
 		c->next->prev = &c->next;
 	srv->conns = c;
 	srv->count++;
+	c->since_us = spate_loop_now_us(srv->loop);
 	spate_http_request_init(&c->req);
 	limit(c, HEAD_MS);
 	read_more(c);

@@ -37,7 +37,10 @@ struct spate_response {
 typedef void spate_server_answer(void *ctx, const struct spate_http_request *req,
 				 struct spate_response *out);
 
-/* max: connections at once; more are closed. 0, -ENOMEM, or what socket, bind or listen said. */
+/*
+ * max: connections at once; one more closes the one that has waited longest for its client, or is
+ * closed itself when all are being answered. 0, -ENOMEM, or what socket, bind or listen said.
+ */
 int spate_server_open(struct spate_server **out, struct spate_loop *loop,
 		      const struct sockaddr *addr, socklen_t addr_len, unsigned max,
 		      spate_server_answer *answer, void *ctx);

@@ -189,10 +189,11 @@ static void test_what_is_refused(void **state)
 	free(large);
 }
 
-static void test_more_than_max_connections_are_closed(void **state)
+/* A health check comes through however many idle clients hold on. */
+static void test_one_more_than_max_takes_the_place_of_the_idlest(void **state)
 {
 	struct env *e = *state;
-	int fd[MAX + 1];
+	int fd[MAX];
 	bool closed;
 
 	for (int i = 0; i < MAX; i++) {
@@ -201,14 +202,33 @@ static void test_more_than_max_connections_are_closed(void **state)
 		hear(e, fd[i], 1, &closed);
 		assert_false(closed);
 	}
+	assert_non_null(strstr(ask(e, "GET /z HTTP/1.1\r\n" CLOSE), "</z>"));
+	assert_int_equal(hear(e, fd[0], 1, &closed), 0);
+	assert_true(closed);
+	say(fd[1], "GET /1 HTTP/1.1\r\n" CLOSE);
+	hear(e, fd[1], SIZE_MAX, &closed);
+	assert_non_null(strstr(e->in, "</1>"));
+	for (int i = 0; i < MAX; i++)
+		close(fd[i]);
+}
+
+/* All are reading a large answer slowly: then there is no room. */
+static void test_more_than_max_are_closed_when_all_are_busy(void **state)
+{
+	struct env *e = *state;
+	int fd[MAX + 1];
+	bool closed;
+
+	for (int i = 0; i < MAX; i++) {
+		fd[i] = dial(e);
+		say(fd[i], "GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
+	}
+	for (int i = 0; i < 1000 && e->asked < MAX; i++)
+		spate_loop_turn(e->loop, 1000);
 	fd[MAX] = dial(e);
 	assert_int_equal(hear(e, fd[MAX], 1, &closed), 0);
 	assert_true(closed);
-	close(fd[0]); /* one leaves: there is room again, after a turn or a few */
-	for (int i = 0; i < 20; i++)
-		spate_loop_turn(e->loop, 1000);
-	assert_non_null(strstr(ask(e, "GET /z HTTP/1.1\r\n" CLOSE), "</z>"));
-	for (int i = 1; i <= MAX; i++)
+	for (int i = 0; i <= MAX; i++)
 		close(fd[i]);
 }
 
@@ -239,7 +259,8 @@ int main(void)
 		T(test_head_in_pieces),
 		T(test_big_body_arrives_whole),
 		T(test_what_is_refused),
-		T(test_more_than_max_connections_are_closed),
+		T(test_one_more_than_max_takes_the_place_of_the_idlest),
+		T(test_more_than_max_are_closed_when_all_are_busy),
 		T(test_close_with_connections_in_every_state),
 #undef T
 	};
