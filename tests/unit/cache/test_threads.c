@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { READERS = 4, KEYS = 60, KEPT = 8, FILLED = 3000, BYTES_LOOKED_AT = 64 };
 
@@ -183,6 +184,8 @@ static void *follower(void *arg)
 			continue;
 		}
 		atomic_store_explicit(&told, 0, memory_order_relaxed);
+		if (at % 300 == 0)
+			usleep(100); /* often the bytes come just here, between looking and asking */
 		if (spate_object_wait(c, o, 0, at)) {
 			if (!until(&told, 1))
 				return "never told";
