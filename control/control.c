@@ -14,7 +14,7 @@
 #include "dataplane/http/conn.h"
 
 #define RING_ENTRIES SPATE_HTTP_RING_MIN
-#define MSGS_A_TURN  1024  /* of one worker, so that completions get their turn */
+#define MSGS_A_TURN  1024 /* of one worker, so that completions get their turn */
 #define FILLS_MAX    1024
 #define ROOM_MS      10000
 #define GAUGES_MS    1000
@@ -49,8 +49,9 @@ static struct spate_control *of_hook(struct spate_hook *h)
 /* --- out --- */
 
 /*
- * A full ring means a worker that has not turned for thousands of messages. They are owed then, in order; losing one
- * would leave a viewer waiting for ever. Only when there is no memory for that either do we wait for the worker.
+ * A full ring means a worker that has not turned for thousands of messages. They are owed then, in
+ * order; losing one would leave a viewer waiting for ever. Only when there is no memory for that
+ * either do we wait for the worker.
  */
 static void push(struct link *k, const struct spate_msg *m)
 {
@@ -174,7 +175,8 @@ static void hook_turn(struct spate_hook *h)
 	struct spate_msg m;
 
 	for (unsigned i = 0; i < ctl->links_made; i++)
-		for (int n = 0; n < MSGS_A_TURN && spate_ring_pop(&ctl->link[i].to_control, &m); n++)
+		for (int n = 0; n < MSGS_A_TURN && spate_ring_pop(&ctl->link[i].to_control, &m);
+		     n++)
 			take(ctl, &ctl->link[i], &m);
 	waiting = spate_cache_reclaim(ctl->env.cache) > 0;
 	spate_fills_turn(ctl->fills);
@@ -218,7 +220,8 @@ static void set_limits(struct spate_control *ctl, const struct spate_config *cfg
 	};
 }
 
-int spate_control_config(struct spate_control *ctl, const struct spate_config *cfg, const char **why)
+int spate_control_config(struct spate_control *ctl, const struct spate_config *cfg,
+			 const char **why)
 {
 	struct spate_origins *next;
 	int rc;
@@ -255,7 +258,8 @@ close_fd:
 	return rc;
 }
 
-int spate_control_create(struct spate_control **out, const struct spate_control_setup *s, const char **why)
+int spate_control_create(struct spate_control **out, const struct spate_control_setup *s,
+			 const char **why)
 {
 	size_t bytes = sizeof(struct spate_control) + s->workers * sizeof(struct link);
 	struct spate_control *ctl = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
@@ -287,7 +291,8 @@ int spate_control_create(struct spate_control **out, const struct spate_control_
 		if (rc < 0)
 			goto fail;
 	}
-	ctl->hook = (struct spate_hook){.sleep = hook_sleep, .awake = hook_awake, .turn = hook_turn};
+	ctl->hook =
+		(struct spate_hook){.sleep = hook_sleep, .awake = hook_awake, .turn = hook_turn};
 	spate_loop_hook(s->loop, &ctl->hook);
 	on_gauges(&ctl->gauges);
 	*out = ctl;
@@ -326,7 +331,8 @@ void spate_control_destroy(struct spate_control *ctl)
 
 struct spate_control_link spate_control_link(struct spate_control *ctl, unsigned worker)
 {
-	return (struct spate_control_link){&ctl->link[worker].to_control, &ctl->link[worker].from_control};
+	return (struct spate_control_link){&ctl->link[worker].to_control,
+					   &ctl->link[worker].from_control};
 }
 
 struct spate_stats *spate_control_stats(struct spate_control *ctl)

@@ -1,6 +1,6 @@
 /*
- * control.h: control's end of the message rings. Takes FETCH and TAKEN from the workers, hands fetches to
- * origin/fill.h, and carries REPLY and PROGRESS back.
+ * control.h: control's end of the message rings. Takes FETCH and TAKEN from the workers, hands
+ * fetches to origin/fill.h, and carries REPLY and PROGRESS back.
  *
  *   spate_control_create(&ctl, &setup)
  *   spate_control_link(ctl, i)                    the rings of worker i, for spate_worker_create
@@ -52,7 +52,8 @@ struct spate_control_link spate_control_link(struct spate_control *ctl, unsigned
 struct spate_stats *spate_control_stats(struct spate_control *ctl);
 
 /* As create; on failure everything stays as it was. */
-int spate_control_config(struct spate_control *ctl, const struct spate_config *cfg, const char **why);
+int spate_control_config(struct spate_control *ctl, const struct spate_config *cfg,
+			 const char **why);
 
 /* ptr: SPATE_MSG_CONFIG's. Goes out at the end of this turn, or now when the loop does not run. */
 void spate_control_tell(struct spate_control *ctl, enum spate_msg_type type, const void *ptr);

@@ -1,6 +1,7 @@
 /*
- * loop.c: one turn is: sleep until something completes, is due or wakes us; deliver completions, then timers,
- * then calls posted by other threads, then completions made up by ourselves, then the hooks.
+ * loop.c: one turn is: sleep until something completes, is due or wakes us; deliver completions,
+ * then timers, then calls posted by other threads, then completions made up by ourselves, then the
+ * hooks.
  */
 #include "control/loop.h"
 
@@ -13,9 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BATCH      64
-#define SLEEP_MAX  (10 * 1000 * 1000u) /* us: an upper bound, so that no lost wake-up is for ever */
-#define DRAIN_MAX  (2 * 1000 * 1000u)  /* us: destroy waits this long for cancelled ops */
+#define BATCH     64
+#define SLEEP_MAX (10 * 1000 * 1000u) /* us: an upper bound, so that no lost wake-up is for ever \
+				       */
+#define DRAIN_MAX (2 * 1000 * 1000u)  /* us: destroy waits this long for cancelled ops */
 
 struct spate_loop {
 	struct io_uring ring;
@@ -44,17 +46,22 @@ static void clocks(struct spate_loop *l)
 
 static void on_wake(struct spate_op *op, int res, unsigned flags)
 {
-	struct spate_loop *l = (struct spate_loop *)((char *)op - offsetof(struct spate_loop, wake_op));
+	struct spate_loop *l =
+		(struct spate_loop *)((char *)op - offsetof(struct spate_loop, wake_op));
 
 	if (res != -ECANCELED)
-		spate_loop_read(l, op, l->wake_fd, &l->wake_count, sizeof(l->wake_count), 0, on_wake);
+		spate_loop_read(l, op, l->wake_fd, &l->wake_count, sizeof(l->wake_count), 0,
+				on_wake);
 }
 
 int spate_loop_create(struct spate_loop **out, unsigned entries)
 {
-	/* The kernel runs completions when we ask for them, not by interrupting us: fewer switches. */
-	struct io_uring_params p = {.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-					     IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP};
+	/*
+	 * The kernel runs completions when we ask for them, not by interrupting us: fewer switches.
+	 */
+	struct io_uring_params p = {.flags = IORING_SETUP_SINGLE_ISSUER |
+					     IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE |
+					     IORING_SETUP_CLAMP};
 	struct spate_loop *l = calloc(1, sizeof(*l));
 	int rc;
 
@@ -78,7 +85,8 @@ int spate_loop_create(struct spate_loop **out, unsigned entries)
 	}
 	l->deferred_end = &l->deferred;
 	clocks(l);
-	spate_loop_read(l, &l->wake_op, l->wake_fd, &l->wake_count, sizeof(l->wake_count), 0, on_wake);
+	spate_loop_read(l, &l->wake_op, l->wake_fd, &l->wake_count, sizeof(l->wake_count), 0,
+			on_wake);
 	*out = l;
 	return 0;
 
@@ -96,7 +104,10 @@ void spate_loop_destroy(struct spate_loop *l)
 
 	if (l == NULL)
 		return;
-	/* The kernel may write into buffers of ops in flight even after the ring is gone, so end them first. */
+	/*
+	 * The kernel may write into buffers of ops in flight even after the ring is gone, so end
+	 * them first.
+	 */
 	clocks(l);
 	end = l->now_us + DRAIN_MAX;
 	l->hooks = NULL;
@@ -332,13 +343,13 @@ static struct io_uring_sqe *start(struct spate_loop *l, struct spate_op *op, spa
 }
 
 /* prep writes the whole entry, user data included, so that is set after it. */
-#define START(l, op, fn, prep, ...) \
-	do { \
+#define START(l, op, fn, prep, ...)                           \
+	do {                                                  \
 		struct io_uring_sqe *sqe_ = start(l, op, fn); \
-		if (sqe_ != NULL) { \
-			prep(sqe_, __VA_ARGS__); \
-			io_uring_sqe_set_data(sqe_, op); \
-		} \
+		if (sqe_ != NULL) {                           \
+			prep(sqe_, __VA_ARGS__);              \
+			io_uring_sqe_set_data(sqe_, op);      \
+		}                                             \
 	} while (0)
 
 void spate_loop_accept(struct spate_loop *l, struct spate_op *op, int fd, spate_op_fn *fn)
@@ -346,8 +357,8 @@ void spate_loop_accept(struct spate_loop *l, struct spate_op *op, int fd, spate_
 	START(l, op, fn, io_uring_prep_multishot_accept, fd, NULL, NULL, SOCK_CLOEXEC);
 }
 
-void spate_loop_connect(struct spate_loop *l, struct spate_op *op, int fd, const struct sockaddr *sa,
-			socklen_t len, spate_op_fn *fn)
+void spate_loop_connect(struct spate_loop *l, struct spate_op *op, int fd,
+			const struct sockaddr *sa, socklen_t len, spate_op_fn *fn)
 {
 	START(l, op, fn, io_uring_prep_connect, fd, sa, len);
 }
@@ -376,7 +387,8 @@ void spate_loop_sendmsg(struct spate_loop *l, struct spate_op *op, int fd, const
 	START(l, op, fn, io_uring_prep_sendmsg, fd, msg, MSG_NOSIGNAL | MSG_WAITALL);
 }
 
-void spate_loop_poll(struct spate_loop *l, struct spate_op *op, int fd, unsigned events, spate_op_fn *fn)
+void spate_loop_poll(struct spate_loop *l, struct spate_op *op, int fd, unsigned events,
+		     spate_op_fn *fn)
 {
 	START(l, op, fn, io_uring_prep_poll_add, fd, events);
 }
@@ -387,8 +399,8 @@ void spate_loop_read(struct spate_loop *l, struct spate_op *op, int fd, void *bu
 	START(l, op, fn, io_uring_prep_read, fd, buf, len, off);
 }
 
-void spate_loop_write(struct spate_loop *l, struct spate_op *op, int fd, const void *buf, unsigned len,
-		      uint64_t off, spate_op_fn *fn)
+void spate_loop_write(struct spate_loop *l, struct spate_op *op, int fd, const void *buf,
+		      unsigned len, uint64_t off, spate_op_fn *fn)
 {
 	START(l, op, fn, io_uring_prep_write, fd, buf, len, off);
 }
@@ -405,8 +417,8 @@ void spate_loop_openat2(struct spate_loop *l, struct spate_op *op, int dirfd, co
 	START(l, op, fn, io_uring_prep_openat2, dirfd, path, how);
 }
 
-void spate_loop_statx(struct spate_loop *l, struct spate_op *op, int dirfd, const char *path, int flags,
-		      unsigned mask, struct statx *out, spate_op_fn *fn)
+void spate_loop_statx(struct spate_loop *l, struct spate_op *op, int dirfd, const char *path,
+		      int flags, unsigned mask, struct statx *out, spate_op_fn *fn)
 {
 	START(l, op, fn, io_uring_prep_statx, dirfd, path, flags, mask, out);
 }

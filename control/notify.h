@@ -1,6 +1,7 @@
 /*
- * notify.h: tells systemd how it goes (sd_notify(3)), by writing to $NOTIFY_SOCKET ourselves. Nothing happens where
- * that is not set. Never blocks, never fails loudly: the service manager is not our concern.
+ * notify.h: tells systemd how it goes (sd_notify(3)), by writing to $NOTIFY_SOCKET ourselves.
+ * Nothing happens where that is not set. Never blocks, never fails loudly: the service manager is
+ * not our concern.
  */
 #ifndef SPATE_NOTIFY_H
 #define SPATE_NOTIFY_H

@@ -1,7 +1,7 @@
 /*
  * run.c: the life of the process.
  *
- *     start ─► loop ──SIGTERM──► DRAIN to workers ──all DRAINED, or time is over──► STOP ─► join ─► end
+ *     start ─► loop ──SIGTERM──► DRAIN ──all DRAINED, or time is over──► STOP ─► join ─► end
  *               └──SIGHUP──► load, swap origins, limits, logs
  */
 #include "control/run.h"
@@ -30,7 +30,10 @@
 #define LOG_FLUSH_MS   1000
 #define OTHER_FDS      512 /* beside the viewers': origins, files, logs, rings */
 
-/* A worker's configuration stays until the end: it may still be looked at after the next one was sent. */
+/*
+ * A worker's configuration stays until the end: it may still be looked at after the next one was
+ * sent.
+ */
 struct worker_config {
 	struct spate_worker_config c;
 	struct worker_config *older;
@@ -151,7 +154,8 @@ static int set_worker_config(struct run *r, const struct spate_config *cfg)
 
 static enum spate_log_format access_format(const struct spate_config *cfg)
 {
-	return cfg->log.format == SPATE_LOG_COMBINED ? SPATE_LOG_LINE_COMBINED : SPATE_LOG_LINE_JSON;
+	return cfg->log.format == SPATE_LOG_COMBINED ? SPATE_LOG_LINE_COMBINED
+						     : SPATE_LOG_LINE_JSON;
 }
 
 static void open_events(const struct spate_config *cfg)
@@ -170,7 +174,8 @@ static void tell_report(const struct run *r, char *text)
 {
 	char *save = NULL;
 
-	for (char *line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save))
+	for (char *line = strtok_r(text, "\n", &save); line != NULL;
+	     line = strtok_r(NULL, "\n", &save))
 		spate_event(config_error, SPATE_F_STR("file", r->path),
 			    SPATE_F_STR("reason", line));
 }
@@ -189,7 +194,8 @@ static void apply(struct run *r, struct spate_config *next)
 	}
 	rc = spate_access_set(r->access, next->log.access, access_format(next));
 	if (rc < 0)
-		spate_event(log_open_failed, SPATE_F_STR("path", next->log.access), SPATE_F_ERR(rc));
+		spate_event(log_open_failed, SPATE_F_STR("path", next->log.access),
+			    SPATE_F_ERR(rc));
 	spate_control_tell(r->control, SPATE_MSG_CONFIG, &r->worker_config->c);
 	spate_config_diff(r->cfg, next, &changes);
 	if (changes.restart > 0)
@@ -218,8 +224,7 @@ static void reload(struct run *r)
 	else if (report != NULL && report->errors > 0)
 		tell_report(r, report->text);
 	else
-		spate_event(config_error, SPATE_F_STR("file", r->path),
-			    SPATE_F_ERR(rc));
+		spate_event(config_error, SPATE_F_STR("file", r->path), SPATE_F_ERR(rc));
 	free(report);
 	spate_notify("READY=1");
 }
@@ -238,7 +243,10 @@ static void on_turn(struct spate_hook *h)
 		begin_drain(r);
 }
 
-/* Between our look at the counters and the sleep a signal leaves the eventfd readable, so none is missed. */
+/*
+ * Between our look at the counters and the sleep a signal leaves the eventfd readable, so none is
+ * missed.
+ */
 static bool on_sleep(struct spate_hook *h)
 {
 	return atomic_load(&terms) == 0 && atomic_load(&hups) == 0;
@@ -263,7 +271,10 @@ static int cannot(const char *what, const char *why, int rc)
 	return rc;
 }
 
-/* The soft limit on descriptors is a default for programs that use select(2); we may have the hard one. */
+/*
+ * The soft limit on descriptors is a default for programs that use select(2); we may have the hard
+ * one.
+ */
 static void raise_limits(const struct spate_config *cfg)
 {
 	uint64_t want = (uint64_t)cfg->workers * cfg->limits.connections + OTHER_FDS;
@@ -283,7 +294,8 @@ static void raise_limits(const struct spate_config *cfg)
 
 static int make_listeners(struct run *r)
 {
-	r->listeners = calloc(r->cfg->listen_count > 0 ? r->cfg->listen_count : 1, sizeof(*r->listeners));
+	r->listeners =
+		calloc(r->cfg->listen_count > 0 ? r->cfg->listen_count : 1, sizeof(*r->listeners));
 	if (r->listeners == NULL)
 		return -ENOMEM;
 	for (unsigned i = 0; i < r->cfg->listen_count; i++) {
@@ -293,7 +305,8 @@ static int make_listeners(struct run *r)
 		l->addr.port = r->cfg->listen[i].port;
 		l->accept = spate_http_accept;
 	}
-	r->sock = (struct spate_sock_setup){.listeners = r->listeners, .count = r->cfg->listen_count};
+	r->sock =
+		(struct spate_sock_setup){.listeners = r->listeners, .count = r->cfg->listen_count};
 	return 0;
 }
 
@@ -334,7 +347,8 @@ static int make_rings(struct run *r)
 
 static int make_workers(struct run *r)
 {
-	struct spate_worker_setup setup = {.cpu = -1, .cache = r->cache, .config = &r->worker_config->c};
+	struct spate_worker_setup setup = {
+		.cpu = -1, .cache = r->cache, .config = &r->worker_config->c};
 	const char *why = NULL;
 	int rc = choose_backend(r, &setup);
 
@@ -385,8 +399,8 @@ static int make_admin(struct run *r)
 	setup.port = r->cfg->admin[0].port;
 	rc = spate_admin_create(&r->admin, &setup);
 	if (rc < 0) {
-		fprintf(stderr, "spate: admin endpoint: cannot listen on %s: %s\n", r->cfg->admin[0].text,
-			strerror(-rc));
+		fprintf(stderr, "spate: admin endpoint: cannot listen on %s: %s\n",
+			r->cfg->admin[0].text, strerror(-rc));
 		return rc;
 	}
 	return 0;
@@ -472,8 +486,10 @@ static void say_ready(const struct run *r)
 				      r->cfg->listen[i].text);
 	spate_event(ready, SPATE_F_STR("version", SPATE_VERSION), SPATE_F_STR("listen", listen),
 		    SPATE_F_STR("admin", r->admin != NULL ? r->cfg->admin[0].text : "off"),
-		    SPATE_F_STR("backend", r->cfg->backend == SPATE_BACKEND_SOCKETS ? "sockets" : "dpdk"),
-		    SPATE_F_U64("workers", r->n), SPATE_F_U64("memory_bytes", r->cfg->cache.memory_bytes),
+		    SPATE_F_STR("backend",
+				r->cfg->backend == SPATE_BACKEND_SOCKETS ? "sockets" : "dpdk"),
+		    SPATE_F_U64("workers", r->n),
+		    SPATE_F_U64("memory_bytes", r->cfg->cache.memory_bytes),
 		    SPATE_F_STR("huge_pages", arena.page_bytes > 4096 ? "yes" : "no"));
 	spate_notify("READY=1");
 }

@@ -1,10 +1,10 @@
 /*
  * run.h: an edge from a configuration: `spate run`.
  *
- * Makes the cache, the rings, the workers with their listeners, the logs and the admin endpoint; then is the control
- * thread until the edge ends.
+ * Makes the cache, the rings, the workers with their listeners, the logs and the admin endpoint;
+ * then is the control thread until the edge ends.
  *
- *   SIGTERM, SIGINT   stop accepting, finish what flows, end within timeouts.drain; a second one: end now
+ *   SIGTERM, SIGINT   stop accepting, finish what flows, end within timeouts.drain; again: now
  *   SIGHUP            read the file again, apply what can be applied, reopen the access log
  */
 #ifndef SPATE_RUN_H
@@ -13,8 +13,8 @@
 #include "control/config/config.h"
 
 /*
- * cfg: loaded and verified; taken over. config_path: for messages, NULL without a file. 0 when it ran and was asked
- * to stop; 1 when it could not start, with one line on stderr that says why.
+ * cfg: loaded and verified; taken over. config_path: for messages, NULL without a file. 0 when it
+ * ran and was asked to stop; 1 when it could not start, with one line on stderr that says why.
  */
 int spate_run(struct spate_config *cfg, const char *config_path);
 

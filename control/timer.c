@@ -27,7 +27,10 @@ static struct spate_timer *meld(struct spate_timer *a, struct spate_timer *b)
 	return a;
 }
 
-/* Pairs from left to right, then melds the pairs from right to left; iterative, as lists may be long. */
+/*
+ * Pairs from left to right, then melds the pairs from right to left; iterative, as lists may be
+ * long.
+ */
 static struct spate_timer *meld_list(struct spate_timer *t)
 {
 	struct spate_timer *pairs = NULL, *root = NULL;

@@ -1,5 +1,6 @@
 /*
- * timer.h: a pairing heap of timers, embedded in their owners, so setting one can't fail for want of memory.
+ * timer.h: a pairing heap of timers, embedded in their owners, so setting one can't fail for want
+ * of memory.
  *
  *   spate_timers_set(h, t, at_us, fn) -> fn(t) once, from spate_timers_run() at or after at_us
  *   spate_timers_stop(h, t)              safe when it is not set, and from inside any timer's fn

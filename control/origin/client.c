@@ -6,8 +6,9 @@
  *                        ▲                            │
  *                        └── once, when a pooled connection turned out dead before a byte came
  *
- * Body bytes go from the socket straight into the arena (recvmsg); only what came together with the head, and
- * chunked bodies, pass through the buffer. One op and one timer: the timer is the deadline of the current state.
+ * Body bytes go from the socket straight into the arena (recvmsg); only what came together with the
+ * head, and chunked bodies, pass through the buffer. One op and one timer: the timer is the
+ * deadline of the current state.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -57,7 +58,7 @@ struct client {
 	struct msghdr msg;
 };
 
-#define CLIENT_OF(op_) ((struct client *)((char *)(op_) - offsetof(struct client, op)))
+#define CLIENT_OF(op_) ((struct client *)((char *)(op_)-offsetof(struct client, op)))
 
 static struct spate_fill_env *env_of(struct client *c)
 {
@@ -93,7 +94,8 @@ static void end(struct client *c, enum spate_fetch_verdict v)
 
 static void end_unreachable(struct client *c, int err)
 {
-	spate_event(origin_unreachable, SPATE_F_STR("origin", origin_of(c)->name), SPATE_F_ERR(err));
+	spate_event(origin_unreachable, SPATE_F_STR("origin", origin_of(c)->name),
+		    SPATE_F_ERR(err));
 	end(c, err == -ETIMEDOUT ? SPATE_FETCH_TIMEOUT : SPATE_FETCH_BAD_GATEWAY);
 }
 
@@ -112,12 +114,14 @@ static void end_short(struct client *c)
 	size_t n;
 	const char *url = spate_fill_url(spate_fill_of_source(c), &n);
 
-	spate_event(origin_short, SPATE_F_STR("origin", origin_of(c)->name), SPATE_F_STRN("url", url, n),
-		    SPATE_F_U64("missing", c->left));
+	spate_event(origin_short, SPATE_F_STR("origin", origin_of(c)->name),
+		    SPATE_F_STRN("url", url, n), SPATE_F_U64("missing", c->left));
 	end(c, SPATE_FETCH_BAD_GATEWAY);
 }
 
-/* Ends soon: an op in flight has to come back first, for the kernel may still write to our memory. */
+/*
+ * Ends soon: an op in flight has to come back first, for the kernel may still write to our memory.
+ */
 static void stop_as(struct client *c, enum spate_fetch_verdict v)
 {
 	if (!c->op.busy) {
@@ -144,8 +148,8 @@ static void on_deadline(struct spate_timer *t)
 		spate_loop_cancel(env_of(c)->loop, &c->op);
 		return;
 	}
-	spate_event(origin_timeout, SPATE_F_STR("origin", origin_of(c)->name), SPATE_F_STRN("url", url, n),
-		    SPATE_F_STR("phase", phase[c->state]));
+	spate_event(origin_timeout, SPATE_F_STR("origin", origin_of(c)->name),
+		    SPATE_F_STRN("url", url, n), SPATE_F_STR("phase", phase[c->state]));
 	stop_as(c, SPATE_FETCH_TIMEOUT);
 }
 
@@ -158,7 +162,10 @@ static void deadline(struct client *c, uint64_t ms)
 
 static void pump(struct client *c);
 
-/* The message is over. Bytes beyond a length mean that the length was a lie: then nothing of it is believed. */
+/*
+ * The message is over. Bytes beyond a length mean that the length was a lie: then nothing of it is
+ * believed.
+ */
 static void body_done(struct client *c)
 {
 	bool excess = c->at < c->len, readable;
@@ -271,7 +278,8 @@ static void pump_chunked(struct client *c)
 				return;
 			}
 		}
-		switch (spate_chunked_next(&c->chunked, c->buf + c->at, c->len - c->at, &used, &c->piece)) {
+		switch (spate_chunked_next(&c->chunked, c->buf + c->at, c->len - c->at, &used,
+					   &c->piece)) {
 		case SPATE_CHUNKED_BODY:
 			c->at += used;
 			break;
@@ -279,7 +287,8 @@ static void pump_chunked(struct client *c)
 			c->at = c->len = 0;
 			if (!c->timer.set)
 				deadline(c, env_of(c)->limits.idle_ms);
-			spate_loop_recv(env_of(c)->loop, &c->op, c->conn->fd, c->buf, c->cap, on_body);
+			spate_loop_recv(env_of(c)->loop, &c->op, c->conn->fd, c->buf, c->cap,
+					on_body);
 			return;
 		case SPATE_CHUNKED_DONE:
 			c->at += used;
@@ -333,7 +342,10 @@ static void pump(struct client *c)
 static void connect_next(struct client *c, int err);
 static void start_connect(struct client *c);
 
-/* A pooled connection may die between our look at it and the origin's: that is no error of the origin. */
+/*
+ * A pooled connection may die between our look at it and the origin's: that is no error of the
+ * origin.
+ */
 static bool retry(struct client *c)
 {
 	if (!c->reused || c->retried || c->len > 0)
@@ -362,7 +374,8 @@ static void take_head(struct client *c)
 		return;
 	}
 	if (r->status == 206 || r->status == 416 || (r->status == 304 && stale == NULL)) {
-		end_malformed(c, "a status that answers another question"); /* we asked for all of it, once */
+		/* We asked for all of it, once. */
+		end_malformed(c, "a status that answers another question");
 		return;
 	}
 	if (r->status == 304)
@@ -433,7 +446,8 @@ static void on_head(struct spate_op *op, int res, unsigned flags)
 static void recv_head(struct client *c)
 {
 	if (c->len == c->cap) {
-		uint8_t *more = c->cap < SPATE_RESPONSE_HEAD_MAX ? realloc(c->buf, c->cap * 2) : NULL;
+		uint8_t *more =
+			c->cap < SPATE_RESPONSE_HEAD_MAX ? realloc(c->buf, c->cap * 2) : NULL;
 
 		if (more == NULL) {
 			end_malformed(c, "head too large");
@@ -442,7 +456,8 @@ static void recv_head(struct client *c)
 		c->buf = more;
 		c->cap *= 2;
 	}
-	spate_loop_recv(env_of(c)->loop, &c->op, c->conn->fd, c->buf + c->len, c->cap - c->len, on_head);
+	spate_loop_recv(env_of(c)->loop, &c->op, c->conn->fd, c->buf + c->len, c->cap - c->len,
+			on_head);
 }
 
 /* --- request --- */
@@ -455,7 +470,10 @@ static void on_sent(struct spate_op *op, int res, unsigned flags)
 		end(c, c->stop_as);
 		return;
 	}
-	/* Even a failed send may have an answer waiting (a 4xx and a close): so look, and let the receive judge. */
+	/*
+	 * Even a failed send may have an answer waiting (a 4xx and a close): so look, and let the
+	 * receive judge.
+	 */
 	if (res < 0 && res != -EPIPE && res != -ECONNRESET) {
 		end_unreachable(c, res);
 		return;
@@ -485,11 +503,14 @@ static int write_request(struct client *c)
 	const char *url = spate_fill_url(spate_fill_of_source(c), &url_len);
 	int n;
 
-	cap = strlen(o->base) + url_len + strlen(o->authority) + (stale != NULL ? stale->etag_len : 0) + 512;
+	cap = strlen(o->base) + url_len + strlen(o->authority) +
+	      (stale != NULL ? stale->etag_len : 0) + 512;
 	c->request = malloc(cap);
 	if (c->request == NULL)
 		return -ENOMEM;
-	/* identity: the edge keeps one representation for all viewers, and ranges are of its bytes. */
+	/*
+	 * identity: the edge keeps one representation for all viewers, and ranges are of its bytes.
+	 */
 	n = snprintf(c->request, cap,
 		     "GET %s%.*s HTTP/1.1\r\nHost: %s\r\nUser-Agent: spate\r\nAccept: */*\r\n"
 		     "Accept-Encoding: identity\r\nVia: 1.1 spate\r\n",
@@ -553,10 +574,12 @@ static void connect_next(struct client *c, int err)
 		return;
 	}
 	deadline(c, left_ms + 1);
-	spate_loop_connect(env_of(c)->loop, &c->op, c->fd, (struct sockaddr *)&a->sa, a->len, on_connected);
+	spate_loop_connect(env_of(c)->loop, &c->op, c->fd, (struct sockaddr *)&a->sa, a->len,
+			   on_connected);
 }
 
-static void on_addrs(struct spate_dns_query *q, int error, const struct spate_dns_addr *addrs, unsigned n)
+static void on_addrs(struct spate_dns_query *q, int error, const struct spate_dns_addr *addrs,
+		     unsigned n)
 {
 	struct client *c = (struct client *)((char *)q - offsetof(struct client, query));
 
@@ -580,7 +603,8 @@ static void start_connect(struct client *c)
 	c->state = RESOLVE;
 	c->connect_until_us = spate_loop_now_us(env->loop) + env->limits.connect_ms * 1000ull;
 	deadline(c, env->limits.connect_ms);
-	if (spate_dns_ask(env->dns, &c->query, origin_of(c)->host, origin_of(c)->port, on_addrs) < 0)
+	if (spate_dns_ask(env->dns, &c->query, origin_of(c)->host, origin_of(c)->port, on_addrs) <
+	    0)
 		end_unreachable(c, -ENOMEM);
 }
 

@@ -1,6 +1,6 @@
 /*
- * conn.c: connections kept alive between exchanges. Nothing is in flight on an idle one, so taking it needs no
- * cancel: whether the origin has closed it meanwhile is asked when it is taken.
+ * conn.c: connections kept alive between exchanges. Nothing is in flight on an idle one, so taking
+ * it needs no cancel: whether the origin has closed it meanwhile is asked when it is taken.
  */
 #include "control/origin/origin.h"
 

@@ -1,13 +1,13 @@
 /*
- * dir.c: a directory as an origin. The name is resolved by the kernel beneath the directory (openat2,
- * RESOLVE_BENEATH: no "..", absolute name or symbolic link gets out), regular files only, and their pages are read
- * straight into the arena. Nothing tells us that a file changes, so it is fresh for SPATE_FRESH_DEFAULT_S only; then
- * one open and statx are the revalidation.
+ * dir.c: a directory as an origin. The name is resolved by the kernel beneath the directory
+ * (openat2, RESOLVE_BENEATH: no "..", absolute name or symbolic link gets out), regular files only,
+ * and their pages are read straight into the arena. Nothing tells us that a file changes, so it is
+ * fresh for SPATE_FRESH_DEFAULT_S only; then one open and statx are the revalidation.
  *
  *     OPEN ─► STAT ─► head ─► READ … READ ─► STAT again ─► end
  *
- * A file that is not the same at the end as it was at the beginning (size, mtime) gives no object. Packagers that
- * write to a temporary name and rename are never seen half.
+ * A file that is not the same at the end as it was at the beginning (size, mtime) gives no object.
+ * Packagers that write to a temporary name and rename are never seen half.
  */
 #include <errno.h>
 #include <linux/stat.h>
@@ -35,7 +35,7 @@ struct dir {
 	char *name;
 };
 
-#define DIR_OF(op_) ((struct dir *)((char *)(op_) - offsetof(struct dir, op)))
+#define DIR_OF(op_) ((struct dir *)((char *)(op_)-offsetof(struct dir, op)))
 #define LOOP(d)     (spate_fill_env(spate_fill_of_source(d))->loop)
 
 static void end(struct dir *d, enum spate_fetch_verdict v)
@@ -123,11 +123,12 @@ static void pump(struct dir *d)
 	unsigned n;
 
 	if (left == 0) {
-		spate_loop_statx(LOOP(d), &d->op, d->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &d->again,
-				 on_stat_again);
+		spate_loop_statx(LOOP(d), &d->op, d->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS,
+				 &d->again, on_stat_again);
 		return;
 	}
-	if (spate_fill_room(spate_fill_of_source(d), left < READ_MAX ? left : READ_MAX, d->iov, IOVS, &n) != 0)
+	if (spate_fill_room(spate_fill_of_source(d), left < READ_MAX ? left : READ_MAX, d->iov,
+			    IOVS, &n) != 0)
 		spate_loop_readv(LOOP(d), &d->op, d->fd, d->iov, n, d->at, on_read);
 }
 
@@ -173,7 +174,8 @@ static void on_open(struct spate_op *op, int res, unsigned flags)
 	if (res >= 0)
 		d->fd = res;
 	if (res == -EAGAIN && ++d->tries < OPEN_TRIES && !d->stopping) {
-		spate_loop_openat2(LOOP(d), &d->op, spate_fill_origin(spate_fill_of_source(d))->dirfd, d->name,
+		spate_loop_openat2(LOOP(d), &d->op,
+				   spate_fill_origin(spate_fill_of_source(d))->dirfd, d->name,
 				   &d->how, on_open);
 		return;
 	}
@@ -181,7 +183,8 @@ static void on_open(struct spate_op *op, int res, unsigned flags)
 		end_with_error(d, res < 0 ? res : -ECANCELED);
 		return;
 	}
-	spate_loop_statx(LOOP(d), &d->op, d->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &d->st, on_stat);
+	spate_loop_statx(LOOP(d), &d->op, d->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &d->st,
+			 on_stat);
 }
 
 static void on_bad_name(struct spate_op *op, int res, unsigned flags)
@@ -191,12 +194,14 @@ static void on_bad_name(struct spate_op *op, int res, unsigned flags)
 
 static int hex(char c)
 {
-	return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
+	return c >= '0' && c <= '9'                     ? c - '0'
+	       : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
+							: -1;
 }
 
 /*
- * The path's percent-encoding undone, without the query and the slashes it begins with. -EILSEQ: NUL or an encoded
- * slash, which no file name has, or a broken escape.
+ * The path's percent-encoding undone, without the query and the slashes it begins with. -EILSEQ:
+ * NUL or an encoded slash, which no file name has, or a broken escape.
  */
 static int decode(const char *url, size_t len, char *out)
 {
@@ -208,7 +213,8 @@ static int decode(const char *url, size_t len, char *out)
 		char c = url[i];
 
 		if (c == '%') {
-			int hi = i + 2 < len ? hex(url[i + 1]) : -1, lo = i + 2 < len ? hex(url[i + 2]) : -1;
+			int hi = i + 2 < len ? hex(url[i + 1]) : -1,
+			    lo = i + 2 < len ? hex(url[i + 2]) : -1;
 
 			if (hi < 0 || lo < 0)
 				return -EILSEQ;

@@ -5,7 +5,8 @@
  *     name {waiting, addrs, until} ──job──►  getaddrinfo
  *                                  ◄─post──
  *
- * The queue outlives whoever leaves first: getaddrinfo can't be interrupted, so destroy does not join.
+ * The queue outlives whoever leaves first: getaddrinfo can't be interrupted, so destroy does not
+ * join.
  */
 #include "control/origin/dns.h"
 
@@ -112,7 +113,8 @@ static unsigned interleave(const struct addrinfo *list, struct spate_dns_addr *o
 
 static int resolve(const char *host, int flags, struct spate_dns_addr *out, unsigned *n)
 {
-	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags};
+	struct addrinfo hints = {
+		.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags};
 	struct addrinfo *list = NULL;
 	int error = getaddrinfo(host, NULL, &hints, &list);
 
@@ -232,8 +234,8 @@ static struct name *find(struct spate_dns *d, const char *host, uint16_t port)
 }
 
 int spate_dns_ask(struct spate_dns *d, struct spate_dns_query *q, const char *host, uint16_t port,
-		  void (*fn)(struct spate_dns_query *q, int error, const struct spate_dns_addr *addrs,
-			     unsigned n))
+		  void (*fn)(struct spate_dns_query *q, int error,
+			     const struct spate_dns_addr *addrs, unsigned n))
 {
 	struct name *m = find(d, host, port);
 	size_t len = strlen(host) + 1;
@@ -321,7 +323,10 @@ void spate_dns_destroy(struct spate_dns *d)
 	pthread_cond_signal(&d->queue->more);
 	pthread_mutex_unlock(&d->queue->lock);
 	queue_unref(d->queue);
-	/* An answer posted but not run yet still points at its name: let it run while names are there. */
+	/*
+	 * An answer posted but not run yet still points at its name: let it run while names are
+	 * there.
+	 */
 	spate_loop_turn(d->loop, 0);
 	while (d->names != NULL) {
 		struct name *m = d->names;

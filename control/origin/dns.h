@@ -1,6 +1,7 @@
 /*
- * dns.h: names to addresses without blocking the loop. getaddrinfo runs in one helper thread, one name at a
- * time; answers are kept for some seconds, and all who ask for a name meanwhile share one lookup.
+ * dns.h: names to addresses without blocking the loop. getaddrinfo runs in one helper thread, one
+ * name at a time; answers are kept for some seconds, and all who ask for a name meanwhile share one
+ * lookup.
  *
  *   spate_dns_create(&d, loop)
  *   spate_dns_ask(d, &owner->query, "origin.example", 80, on_addrs)   on_addrs later, never at once
@@ -31,7 +32,8 @@ struct spate_dns_addr {
 
 struct spate_dns_query {
 	/* error: 0, or an EAI_* code of getaddrinfo; addrs is then empty. Copy what you keep. */
-	void (*fn)(struct spate_dns_query *q, int error, const struct spate_dns_addr *addrs, unsigned n);
+	void (*fn)(struct spate_dns_query *q, int error, const struct spate_dns_addr *addrs,
+		   unsigned n);
 	struct spate_dns_query *next, **prev; /* prev NULL: not waiting */
 };
 
@@ -42,8 +44,8 @@ void spate_dns_destroy(struct spate_dns *d);
 
 /* port: host order. 0 or -ENOMEM (then fn is not called). */
 int spate_dns_ask(struct spate_dns *d, struct spate_dns_query *q, const char *host, uint16_t port,
-		  void (*fn)(struct spate_dns_query *q, int error, const struct spate_dns_addr *addrs,
-			     unsigned n));
+		  void (*fn)(struct spate_dns_query *q, int error,
+			     const struct spate_dns_addr *addrs, unsigned n));
 void spate_dns_drop(struct spate_dns *d, struct spate_dns_query *q);
 
 #endif

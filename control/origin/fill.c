@@ -15,14 +15,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/log/event.h"
 #include "dataplane/cache/write.h"
 
-#define BUCKETS       1024 /* fills in flight are hundreds, not millions */
-#define STALE_MAX_S   600  /* past its freshness, an object still stands in for an origin that fails */
-#define ORIGIN_DOWN_US (1000 * 1000u) /* an origin that failed this recently is not asked again for a stale object */
+#define BUCKETS 1024 /* fills in flight are hundreds, not millions */
+/* How long past its freshness an object still stands in for an origin that fails. */
+#define STALE_MAX_S 600
+/* An origin that failed this recently is not asked again for a stale object. */
+#define ORIGIN_DOWN_US (1000 * 1000u)
 
 struct spate_fill {
-	struct spate_fill *next;     /* in its bucket */
+	struct spate_fill *next; /* in its bucket */
 	struct spate_fill *all_next, **all_prev;
 	struct spate_fill *stalled_next, **stalled_prev;
 	struct spate_fills *fills;
@@ -84,7 +87,8 @@ static void table_del(struct spate_fill *f)
 {
 	if (!f->in_table)
 		return;
-	for (struct spate_fill **p = &f->fills->bucket[f->key.lo % BUCKETS]; *p != NULL; p = &(*p)->next)
+	for (struct spate_fill **p = &f->fills->bucket[f->key.lo % BUCKETS]; *p != NULL;
+	     p = &(*p)->next)
 		if (*p == f) {
 			*p = f->next;
 			break;
@@ -158,9 +162,10 @@ static void progress(struct spate_fill *f, uint64_t workers)
 }
 
 /*
- * RFC 9111 4.2.4: stale may be sent when the cache is disconnected, and (4.3.3) a 5xx while validating may be
- * taken as that, unless the response forbade it (must-revalidate, proxy-revalidate, s-maxage, no-cache). For at most
- * STALE_MAX_S, for a viewer is better off with an error than with a manifest of yesterday.
+ * RFC 9111 4.2.4: stale may be sent when the cache is disconnected, and (4.3.3) a 5xx while
+ * validating may be taken as that, unless the response forbade it (must-revalidate,
+ * proxy-revalidate, s-maxage, no-cache). For at most STALE_MAX_S, for a viewer is better off with
+ * an error than with a manifest of yesterday.
  */
 static bool stale_usable(struct spate_fills *fs, struct spate_object *o)
 {
@@ -206,6 +211,15 @@ static void fail(struct spate_fill *f, enum spate_fetch_verdict v)
 	reply_waiting(f, NULL, v);
 }
 
+static void tell_done(struct spate_fill *f)
+{
+	spate_event(fetch_done, SPATE_F_STRN("url", f->url, f->url_len),
+		    SPATE_F_U64("status", f->head.meta->status),
+		    SPATE_F_U64("bytes",
+				atomic_load_explicit(&f->object->filled, memory_order_relaxed)),
+		    SPATE_F_U64("origin_us", f->origin_us));
+}
+
 /* --- room --- */
 
 /* Ends a fill that its source has not ended. */
@@ -240,13 +254,15 @@ static void stall(struct spate_fill *f)
 	fs->stalled = f;
 	if (!f->room_timer.set) {
 		SPATE_COUNT(fs->env->stats, cache_no_room);
-		spate_loop_timer(fs->env->loop, &f->room_timer, fs->env->limits.room_ms, on_no_room);
+		spate_event(cache_no_room, SPATE_F_STRN("url", f->url, f->url_len));
+		spate_loop_timer(fs->env->loop, &f->room_timer, fs->env->limits.room_ms,
+				 on_no_room);
 	}
 }
 
 /*
- * From head to replies: a slot, then the index, then the first block, so that who gets an object can count on
- * its beginning. False: stalled, or failed.
+ * From head to replies: a slot, then the index, then the first block, so that who gets an object
+ * can count on its beginning. False: stalled, or failed.
  */
 static bool open_object(struct spate_fill *f)
 {
@@ -258,8 +274,8 @@ static bool open_object(struct spate_fill *f)
 		struct spate_object *o;
 		bool keep = f->head.share == SPATE_SHARE_STORE && !f->purged;
 
-		o = keep ? spate_cache_insert(env->cache, &f->key) :
-			   spate_cache_insert_private(env->cache, &f->key);
+		o = keep ? spate_cache_insert(env->cache, &f->key)
+			 : spate_cache_insert_private(env->cache, &f->key);
 		if (o == NULL) {
 			stall(f);
 			return false;
@@ -292,6 +308,7 @@ static void finish(struct spate_fill *f)
 	spate_cache_complete(f->fills->env->cache, f->object, &workers);
 	progress(f, workers);
 	f->answered = true;
+	tell_done(f);
 	destroy(f);
 }
 
@@ -383,7 +400,8 @@ bool spate_fill_head(struct spate_fill *f, const struct spate_fill_head *h)
 	return !f->answered;
 }
 
-uint64_t spate_fill_room(struct spate_fill *f, uint64_t want, struct iovec *iov, unsigned max, unsigned *n)
+uint64_t spate_fill_room(struct spate_fill *f, uint64_t want, struct iovec *iov, unsigned max,
+			 unsigned *n)
 {
 	struct spate_fill_env *env = f->fills->env;
 	uint64_t room = 0;
@@ -458,12 +476,14 @@ const char *spate_fill_url(struct spate_fill *f, size_t *len)
 
 const struct spate_meta *spate_fill_stale(struct spate_fill *f)
 {
-	return f->stale == NULL ? NULL : atomic_load_explicit(&f->stale->meta, memory_order_relaxed);
+	return f->stale == NULL ? NULL
+				: atomic_load_explicit(&f->stale->meta, memory_order_relaxed);
 }
 
 /* --- what control calls --- */
 
-static struct spate_fill *create(struct spate_fills *fs, struct spate_miss *m, struct spate_origin *o)
+static struct spate_fill *create(struct spate_fills *fs, struct spate_miss *m,
+				 struct spate_origin *o)
 {
 	const struct spate_source_ops *ops = o->is_dir ? &spate_source_dir : &spate_source_http;
 	size_t bytes = (sizeof(struct spate_fill) + ops->bytes + m->url_len + 63) & ~(size_t)63;
@@ -498,13 +518,15 @@ static void join(struct spate_fill *f, struct spate_miss *m)
 }
 
 /* The answer may have come while the miss was on its way. */
-static bool answer_from_cache(struct spate_fills *fs, struct spate_miss *m, struct spate_object **stale)
+static bool answer_from_cache(struct spate_fills *fs, struct spate_miss *m,
+			      struct spate_object **stale)
 {
 	struct spate_object *o = spate_cache_lookup(fs->env->cache, &m->key);
 
 	if (o == NULL)
 		return false;
-	if (spate_loop_wall_s(fs->env->loop) < atomic_load_explicit(&o->expires_s, memory_order_relaxed)) {
+	if (spate_loop_wall_s(fs->env->loop) <
+	    atomic_load_explicit(&o->expires_s, memory_order_relaxed)) {
 		m->coalesced = true;
 		reply(fs, m, o, SPATE_FETCH_OK, 0);
 		return true;

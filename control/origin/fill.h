@@ -1,26 +1,27 @@
 /*
- * fill.h: one fetch for each key, however many misses wait for it. A fill owns the object while it grows and the
- * list of misses until the origin's head has come; then each of them gets its reply and the bytes stream on.
+ * fill.h: one fetch for each key, however many misses wait for it. A fill owns the object while it
+ * grows and the list of misses until the origin's head has come; then each of them gets its reply
+ * and the bytes stream on.
  *
  *   spate_fills_create(&fs, &env)
- *   spate_fills_fetch(fs, miss)      joins a fill under way or starts one; env.reply comes once, now or later
- *   spate_fills_turn(fs)             once a loop turn after spate_cache_reclaim: goes on with what found no room
+ *   spate_fills_fetch(fs, miss)      joins a fill or starts one; env.reply once, now or later
+ *   spate_fills_turn(fs)             once a turn, after spate_cache_reclaim: tries for room again
  *   spate_fills_destroy(fs)          ends all: waiting misses get BAD_GATEWAY
  *
- * A fill is never cancelled because viewers leave. It ends short: the object has failed and is never served
- * as whole. What the waiting misses get:
+ * A fill is never cancelled because viewers leave. It ends short: the object has failed and is
+ * never served as whole. What the waiting misses get:
  *
  *   storable           the object, in the index; all but the first are marked coalesced
- *   not kept, not private (a 404 without lifetime)    the object, for those who wait now; never in the index
+ *   not kept, not private (a 404 without lifetime)    the object, for those who wait now
  *   no-store, private  the object for the first; each other one gets a fetch of its own (pass)
  *   304                the object they hold, refreshed
- *   5xx, unreachable   the stale object if RFC 9111 4.2.4 lets us (see stale_usable in fill.c), else the verdict
+ *   5xx, unreachable   the stale object if RFC 9111 4.2.4 lets us (stale_usable), or the verdict
  *
- * The other half of this header is what the sources (client.h, dir.h) call. A source is started once for a fill and
- * calls, in this order and from the loop only:
+ * The other half of this header is what the sources (client.c, dir.c) call. A source is started
+ * once for a fill and calls, in this order and from the loop only:
  *
  *   spate_fill_head(f, &head)        once; false: the fill wants no body, end
- *   spate_fill_room(f, want, ...)    where body bytes go; 0: none now, stop reading until ops->resume(f)
+ *   spate_fill_room(f, want, ...)    where body bytes go; 0: none now, wait for ops->resume(f)
  *   spate_fill_filled(f, n)          false: end
  *   spate_fill_end(f, verdict)       last call, always comes; f is gone after it
  */
@@ -71,7 +72,10 @@ void spate_fills_fetch(struct spate_fills *fs, struct spate_miss *m);
 void spate_fills_turn(struct spate_fills *fs);
 unsigned spate_fills_count(const struct spate_fills *fs);
 bool spate_fills_stalled(const struct spate_fills *fs); /* something waits for room */
-/* Takes the key out of the index, and keeps what is on its way out of it. True: something was there. */
+/*
+ * Takes the key out of the index, and keeps what is on its way out of it. True: something was
+ * there.
+ */
 bool spate_fills_purge(struct spate_fills *fs, const struct spate_key *key);
 
 /* --- for sources --- */
@@ -103,7 +107,8 @@ struct spate_fill *spate_fill_of_source(void *source);
 struct spate_fill_env *spate_fill_env(struct spate_fill *f);
 struct spate_origin *spate_fill_origin(struct spate_fill *f);
 const char *spate_fill_url(struct spate_fill *f, size_t *len);
-const struct spate_meta *spate_fill_stale(struct spate_fill *f); /* revalidate this one; NULL: plain */
+/* What to revalidate; NULL: a plain fetch. */
+const struct spate_meta *spate_fill_stale(struct spate_fill *f);
 
 bool spate_fill_head(struct spate_fill *f, const struct spate_fill_head *h);
 uint64_t spate_fill_room(struct spate_fill *f, uint64_t want, struct iovec *iov, unsigned max,

@@ -38,7 +38,8 @@ static void add(struct lines *l, struct spate_slice name, struct spate_slice val
 
 static bool starts(struct spate_slice s, const char *lower, uint32_t n)
 {
-	return s.len >= n && spate_slice_is((struct spate_slice){s.p, n}, (struct spate_slice){lower, n});
+	return s.len >= n &&
+	       spate_slice_is((struct spate_slice){s.p, n}, (struct spate_slice){lower, n});
 }
 
 /* Does any Connection line name this field? */
@@ -57,7 +58,7 @@ static bool of_connection(const struct spate_response *r, struct spate_slice fie
 				if (spate_lower(item.p[i]) != spate_lower(field.p[i]))
 					goto other;
 			return true;
-other:;
+		other:;
 		}
 	}
 	return false;
@@ -78,7 +79,10 @@ static void add_date(struct lines *l, int64_t date_s)
 	add(l, SPATE_SLICE("Date"), spate_slice_of(date, sizeof(date)));
 }
 
-/* meta with the lines of l; the ETag is looked up in them, so that etag_off is right by construction. */
+/*
+ * meta with the lines of l; the ETag is looked up in them, so that etag_off is right by
+ * construction.
+ */
 static struct spate_meta *make(const struct lines *l)
 {
 	struct spate_meta *m = calloc(1, sizeof(*m) + l->len);
@@ -115,8 +119,8 @@ static void times(struct spate_fill_head *h, const struct spate_freshness *f, in
 }
 
 /*
- * Not storable is not the same as private: a 404 without a lifetime may be shared by those who asked at the same
- * time; no-store, private, Set-Cookie and Vary: * may not.
+ * Not storable is not the same as private: a 404 without a lifetime may be shared by those who
+ * asked at the same time; no-store, private, Set-Cookie and Vary: * may not.
  */
 static enum spate_share share_of(const struct spate_response *r, const struct spate_freshness *f)
 {
@@ -130,14 +134,16 @@ static enum spate_share share_of(const struct spate_response *r, const struct sp
 	while (spate_response_next(r, &at, &name, &value)) {
 		if (spate_slice_is(name, SPATE_SLICE("cache-control")))
 			spate_cache_control_add(&cc, value);
-		else if (spate_slice_is(name, SPATE_SLICE("vary")) && memchr(value.p, '*', value.len))
+		else if (spate_slice_is(name, SPATE_SLICE("vary")) &&
+			 memchr(value.p, '*', value.len))
 			return SPATE_SHARE_FIRST;
 	}
-	return cc.no_store || cc.is_private || r->has_set_cookie ? SPATE_SHARE_FIRST : SPATE_SHARE_NOW;
+	return cc.no_store || cc.is_private || r->has_set_cookie ? SPATE_SHARE_FIRST
+								 : SPATE_SHARE_NOW;
 }
 
-int spate_meta_of_response(struct spate_fill_head *h, const struct spate_response *r, const char *url,
-			   size_t url_len, int64_t request_s, int64_t response_s)
+int spate_meta_of_response(struct spate_fill_head *h, const struct spate_response *r,
+			   const char *url, size_t url_len, int64_t request_s, int64_t response_s)
 {
 	struct lines l = {.len = 0};
 	struct spate_freshness f;
@@ -148,7 +154,8 @@ int spate_meta_of_response(struct spate_fill_head *h, const struct spate_respons
 	memset(h, 0, sizeof(*h));
 	if (r->content_type.p == NULL && r->status == 200)
 		add(&l, SPATE_SLICE("Content-Type"),
-		    spate_http_mime(spate_slice_of(url, query != NULL ? (size_t)(query - url) : url_len)));
+		    spate_http_mime(
+			    spate_slice_of(url, query != NULL ? (size_t)(query - url) : url_len)));
 	while (spate_response_next(r, &at, &name, &value))
 		if (kept(r, name))
 			add(&l, name, value);
@@ -161,15 +168,18 @@ int spate_meta_of_response(struct spate_fill_head *h, const struct spate_respons
 		return -ENOMEM;
 	h->meta->status = r->status;
 	h->share = share_of(r, &f);
-	/* What is not a success is kept only when the origin says for how long, not by guess (RFC 9111 3, 4.2.2). */
+	/*
+	 * What is not a success is kept only when the origin says for how long, not by guess (RFC
+	 * 9111 3, 4.2.2).
+	 */
 	if (h->share == SPATE_SHARE_STORE && r->status >= 300 &&
 	    (f.source == SPATE_FRESH_NONE || f.source == SPATE_FRESH_HEURISTIC))
 		h->share = SPATE_SHARE_NOW;
 	h->meta->cacheable = h->share == SPATE_SHARE_STORE;
 	times(h, &f, response_s);
-	h->size = r->body == SPATE_BODY_NONE   ? 0 :
-		  r->body == SPATE_BODY_LENGTH ? r->content_length :
-						 SPATE_SIZE_UNKNOWN;
+	h->size = r->body == SPATE_BODY_NONE     ? 0
+		  : r->body == SPATE_BODY_LENGTH ? r->content_length
+						 : SPATE_SIZE_UNKNOWN;
 	return 0;
 }
 
@@ -192,8 +202,8 @@ static bool in_response(const struct spate_response *r, struct spate_slice field
 }
 
 /*
- * The merged lines are put back into the form of a response, with the 304's own Date and Age, and read by the same
- * parser and freshness rules as any other: so there is one place that knows them.
+ * The merged lines are put back into the form of a response, with the 304's own Date and Age, and
+ * read by the same parser and freshness rules as any other: so there is one place that knows them.
  */
 int spate_meta_of_304(struct spate_fill_head *h, const struct spate_response *r,
 		      const struct spate_meta *old, int64_t request_s, int64_t response_s)
@@ -210,13 +220,15 @@ int spate_meta_of_304(struct spate_fill_head *h, const struct spate_response *r,
 
 	memset(h, 0, sizeof(*h));
 	while (rest.len > 0) {
-		uint32_t len = (uint32_t)((const char *)memchr(rest.p, '\n', rest.len) - rest.p) + 1;
+		uint32_t len =
+			(uint32_t)((const char *)memchr(rest.p, '\n', rest.len) - rest.p) + 1;
 		const char *colon = memchr(rest.p, ':', len);
 
 		name = spate_slice_of(rest.p, (size_t)(colon - rest.p));
 		value = spate_slice_trim(spate_slice_of(colon + 1, len - name.len - 3));
 		/* Date is the 304's, or now: below. */
-		if (!spate_slice_is(name, SPATE_SLICE("date")) && (of_content(name) || !in_response(r, name)))
+		if (!spate_slice_is(name, SPATE_SLICE("date")) &&
+		    (of_content(name) || !in_response(r, name)))
 			add(&l, name, value);
 		rest.p += len;
 		rest.len -= len;
@@ -260,8 +272,8 @@ done:
 	return rc;
 }
 
-int spate_meta_of_file(struct spate_fill_head *h, const struct statx *st, const char *url, size_t url_len,
-		       int64_t now_s)
+int spate_meta_of_file(struct spate_fill_head *h, const struct statx *st, const char *url,
+		       size_t url_len, int64_t now_s)
 {
 	const char *query = memchr(url, '?', url_len);
 	char etag[64], date[SPATE_HTTP_DATE_LEN];
@@ -269,10 +281,13 @@ int spate_meta_of_file(struct spate_fill_head *h, const struct statx *st, const 
 	int n;
 
 	memset(h, 0, sizeof(*h));
-	/* Nanoseconds and inode: a file that was replaced within a second is another representation. */
-	n = snprintf(etag, sizeof(etag), "\"%llx.%x-%llx-%llx\"", (unsigned long long)st->stx_mtime.tv_sec,
-		     st->stx_mtime.tv_nsec, (unsigned long long)st->stx_size,
-		     (unsigned long long)st->stx_ino);
+	/*
+	 * Nanoseconds and inode: a file that was replaced within a second is another
+	 * representation.
+	 */
+	n = snprintf(etag, sizeof(etag), "\"%llx.%x-%llx-%llx\"",
+		     (unsigned long long)st->stx_mtime.tv_sec, st->stx_mtime.tv_nsec,
+		     (unsigned long long)st->stx_size, (unsigned long long)st->stx_ino);
 	spate_http_date_format(st->stx_mtime.tv_sec, date);
 	add(&l, SPATE_SLICE("Content-Type"),
 	    spate_http_mime(spate_slice_of(url, query != NULL ? (size_t)(query - url) : url_len)));

@@ -113,7 +113,8 @@ void spate_origins_destroy(struct spate_origins *set)
 	free(set);
 }
 
-struct spate_origin *spate_origins_match(const struct spate_origins *set, const char *url, size_t len)
+struct spate_origin *spate_origins_match(const struct spate_origins *set, const char *url,
+					 size_t len)
 {
 	for (unsigned i = 0; i < set->n; i++) {
 		struct spate_origin *o = set->o[i];

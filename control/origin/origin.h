@@ -1,13 +1,13 @@
 /*
  * origin.h: where content comes from, as configured, and the idle connections kept to it.
  *
- *   spate_origins_create(&set, cfg->origins, n)    opens directories; nothing else can fail but memory
- *   o = spate_origins_match(set, url, len)         longest prefix at a path segment's border; NULL: 404
+ *   spate_origins_create(&set, cfg->origins, n)    opens directories; else only memory can fail
+ *   o = spate_origins_match(set, url, len)         longest prefix of whole segments; NULL: 404
  *   spate_origin_ref(o) ... spate_origin_unref(o)  a fill keeps its origin through a reload
- *   spate_origins_destroy(set)                     closes idle connections; referenced origins live on
+ *   spate_origins_destroy(set)                     closes idle connections; who is referenced stays
  *
- * A match "/live" covers "/live", "/live/x" and "/live?x", not "/lively"; the path is not shortened: the origin
- * is asked for base + the request's path and query.
+ * A match "/live" covers "/live", "/live/x" and "/live?x", not "/lively"; the path is not
+ * shortened: the origin is asked for base + the request's path and query.
  */
 #ifndef SPATE_ORIGIN_H
 #define SPATE_ORIGIN_H
@@ -19,7 +19,8 @@
 #include "control/config/config.h"
 #include "control/loop.h"
 
-#define SPATE_ORIGIN_IDLE_MS 30000 /* an idle connection is closed by us; shorter than most origins' own limit */
+/* We close an idle connection before most origins would. */
+#define SPATE_ORIGIN_IDLE_MS 30000
 
 struct spate_origin;
 
@@ -46,7 +47,7 @@ struct spate_origin {
 	struct spate_loop *loop;
 	struct spate_conn *idle;
 	unsigned idle_count, idle_max;
-	bool retired; /* the configuration has moved on: keep no idle connections */
+	bool retired;       /* the configuration has moved on: keep no idle connections */
 	uint64_t failed_us; /* when it last could not be reached; 0: never, or it works again */
 };
 
@@ -56,14 +57,15 @@ struct spate_origins {
 };
 
 /*
- * idle_max: idle connections kept to each. 0, -ENOMEM, or the errno of open(2) for a directory with *bad set to
- * its name in cfg.
+ * idle_max: idle connections kept to each. 0, -ENOMEM, or the errno of open(2) for a directory with
+ * *bad set to its name in cfg.
  */
 int spate_origins_create(struct spate_origins **out, struct spate_loop *l,
 			 const struct spate_config_origin *cfg, unsigned n, unsigned idle_max,
 			 const char **bad);
 void spate_origins_destroy(struct spate_origins *set);
-struct spate_origin *spate_origins_match(const struct spate_origins *set, const char *url, size_t len);
+struct spate_origin *spate_origins_match(const struct spate_origins *set, const char *url,
+					 size_t len);
 
 static inline struct spate_origin *spate_origin_ref(struct spate_origin *o)
 {
@@ -74,7 +76,9 @@ void spate_origin_unref(struct spate_origin *o);
 
 /* --- the pool --- */
 
-/* An idle connection that the origin has not closed as far as we know, or NULL. The caller owns it. */
+/*
+ * An idle connection that the origin has not closed as far as we know, or NULL. The caller owns it.
+ */
 struct spate_conn *spate_conn_take(struct spate_origin *o);
 /* Takes over a connected socket; refs the origin. NULL: no memory (fd stays the caller's). */
 struct spate_conn *spate_conn_create(struct spate_origin *o, int fd);

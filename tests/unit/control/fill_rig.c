@@ -82,7 +82,7 @@ void rig_close(struct rig *r)
 		shutdown(r->listener, SHUT_RDWR); /* a script in accept comes back */
 	spate_fills_destroy(r->fills);
 	spate_origins_destroy(r->env.origins);
-	spate_loop_turn(r->env.loop, 0); /* now connections are closed, and the script gets to its end */
+	spate_loop_turn(r->env.loop, 0); /* closes connections: the script gets to its end */
 	if (r->script != NULL)
 		pthread_join(r->thread, NULL);
 	for (unsigned i = 0; i < r->misses; i++)
@@ -162,7 +162,8 @@ void rig_assert_body(struct rig *r, struct spate_object *o, const void *body, si
 
 		assert_true(got > 0);
 		for (unsigned i = 0; i < n; i++) {
-			assert_memory_equal(iov[i].iov_base, (const char *)body + at, iov[i].iov_len);
+			assert_memory_equal(iov[i].iov_base, (const char *)body + at,
+					    iov[i].iov_len);
 			at += iov[i].iov_len;
 		}
 	}

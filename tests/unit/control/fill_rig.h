@@ -1,6 +1,7 @@
 /*
- * fill_rig.h: fills without workers: a loop, a small cache, and an origin that is a directory or a script on a
- * thread behind a loopback port. Replies are recorded; the test turns the loop until they are there.
+ * fill_rig.h: fills without workers: a loop, a small cache, and an origin that is a directory or a
+ * script on a thread behind a loopback port. Replies are recorded; the test turns the loop until
+ * they are there.
  */
 #ifndef FILL_RIG_H
 #define FILL_RIG_H
@@ -41,11 +42,14 @@ struct rig {
 	int listener;
 	uint16_t port;
 	_Atomic unsigned requests, connections;
-	_Atomic bool gate; /* a script may wait for the test to open it */
+	_Atomic bool gate;  /* a script may wait for the test to open it */
 	char request[8192]; /* the last one read */
 };
 
-/* script NULL: dir is the origin. Limits are short but not so short that a busy host could trip on them. */
+/*
+ * script NULL: dir is the origin. Limits are short but not so short that a busy host could trip on
+ * them.
+ */
 void rig_open(struct rig *r, void (*script)(struct rig *r), const char *dir);
 void rig_close(struct rig *r);
 

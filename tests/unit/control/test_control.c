@@ -1,4 +1,7 @@
-/* The rings' other end: fetches from worker threads over a directory origin, replies, holds, progress, drain. */
+/*
+ * The rings' other end: fetches from worker threads over a directory origin, replies, holds,
+ * progress, drain.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -63,7 +66,8 @@ static bool whole(struct spate_object *o, unsigned file)
 	struct iovec iov;
 	unsigned n;
 
-	return spate_object_iov(cache, o, 0, 1, &iov, 1, &n) == 1 && *(char *)iov.iov_base == 'a' + (char)file;
+	return spate_object_iov(cache, o, 0, 1, &iov, 1, &n) == 1 &&
+	       *(char *)iov.iov_base == 'a' + (char)file;
 }
 
 static void fetch(struct fake *f, unsigned file)
@@ -222,7 +226,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(workers_fetch_and_drain, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_full_ring_loses_nothing, setup, teardown),
-		cmocka_unit_test_setup_teardown(an_origin_that_is_not_there_is_named, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_origin_that_is_not_there_is_named, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

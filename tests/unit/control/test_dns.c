@@ -1,4 +1,6 @@
-/* Names to addresses: literals, the hosts file, failures, sharing, dropping. No network is asked. */
+/*
+ * Names to addresses: literals, the hosts file, failures, sharing, dropping. No network is asked.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,7 +33,8 @@ struct asked {
 	struct spate_dns_addr first;
 };
 
-static void on_addrs(struct spate_dns_query *q, int error, const struct spate_dns_addr *addrs, unsigned n)
+static void on_addrs(struct spate_dns_query *q, int error, const struct spate_dns_addr *addrs,
+		     unsigned n)
 {
 	struct asked *a = (struct asked *)q;
 
@@ -126,7 +129,7 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(a_literal_needs_no_resolver),	      T(a_name_is_resolved_and_kept),
+		T(a_literal_needs_no_resolver),        T(a_name_is_resolved_and_kept),
 		T(all_who_ask_meanwhile_are_answered), T(a_bad_name_is_an_error),
 		T(who_has_dropped_is_not_called),      T(destroy_with_a_lookup_under_way),
 	};

@@ -143,7 +143,9 @@ static void a_file_we_may_not_read_is_forbidden(void **state)
 	snprintf(path, sizeof(path), "%s/a b.mp4", root);
 	assert_int_equal(chmod(base, 0755), 0);
 	assert_int_equal(chmod(path, 0), 0);
-	if (root_user) /* who may read everything: so ask as somebody else; io_uring takes the submitter's rights */
+	/* root may read everything, so ask as somebody else: io_uring takes the submitter's rights
+	 */
+	if (root_user)
 		assert_int_equal(seteuid(65534), 0);
 	rig_fetch(&r, "/a%20b.mp4", NULL);
 	rig_until_replies(&r, 1);

@@ -66,9 +66,10 @@ static void expect_failed_body(struct rig_miss *m)
 static void a_response_becomes_an_object(void **state)
 {
 	struct rig_miss *m =
-		one(serve_canned, HEAD200 "Content-Type: video/mp4\r\nETag: \"v1\"\r\nContent-Length: 5\r\n"
-					  "Access-Control-Allow-Origin: x\r\nConnection: x-hop\r\nX-Hop: 1\r\n"
-					  "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\nhello");
+		one(serve_canned,
+		    HEAD200 "Content-Type: video/mp4\r\nETag: \"v1\"\r\nContent-Length: 5\r\n"
+			    "Access-Control-Allow-Origin: x\r\nConnection: x-hop\r\nX-Hop: 1\r\n"
+			    "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\nhello");
 	const struct spate_meta *meta = atomic_load(&m->object->meta);
 	char head[512];
 
@@ -173,7 +174,8 @@ static void a_short_body_is_no_object(void **state)
 
 static void a_length_that_lies_is_no_object(void **state)
 {
-	expect_failed_body(one(serve_and_close, HEAD200 "Content-Length: 5\r\n\r\nhello, and more"));
+	expect_failed_body(
+		one(serve_and_close, HEAD200 "Content-Length: 5\r\n\r\nhello, and more"));
 }
 
 static void a_close_before_the_head_is_502(void **state)
@@ -185,8 +187,9 @@ static void a_close_before_the_head_is_502(void **state)
 
 static void chunks_are_decoded(void **state)
 {
-	struct rig_miss *m = one(serve_canned, HEAD200 "Transfer-Encoding: chunked\r\n\r\n"
-						       "5;x=y\r\nhello\r\n6\r\n world\r\n0\r\nT: 1\r\n\r\n");
+	struct rig_miss *m =
+		one(serve_canned, HEAD200 "Transfer-Encoding: chunked\r\n\r\n"
+					  "5;x=y\r\nhello\r\n6\r\n world\r\n0\r\nT: 1\r\n\r\n");
 
 	assert_int_equal(m->verdict, SPATE_FETCH_OK);
 	assert_int_equal(atomic_load(&m->object->state), SPATE_OBJECT_COMPLETE);
@@ -198,12 +201,14 @@ static void chunks_are_decoded(void **state)
 
 static void a_malformed_chunk_is_no_object(void **state)
 {
-	expect_failed_body(one(serve_and_close, HEAD200 "Transfer-Encoding: chunked\r\n\r\n5\r\nhello5\r\n"));
+	expect_failed_body(
+		one(serve_and_close, HEAD200 "Transfer-Encoding: chunked\r\n\r\n5\r\nhello5\r\n"));
 }
 
 static void chunks_that_stop_are_no_object(void **state)
 {
-	expect_failed_body(one(serve_and_close, HEAD200 "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"));
+	expect_failed_body(
+		one(serve_and_close, HEAD200 "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"));
 }
 
 static void a_body_may_end_with_the_connection(void **state)
@@ -218,14 +223,16 @@ static void statuses_that_answer_no_question_of_ours_are_502(void **state)
 {
 	static const char *const answers[] = {
 		"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n",
-		"HTTP/1.1 206 Part\r\nContent-Range: bytes 0-4/10\r\nContent-Length: 5\r\n\r\nhello",
+		"HTTP/1.1 206 Part\r\nContent-Range: bytes 0-4/10\r\nContent-Length: "
+		"5\r\n\r\nhello",
 		"HTTP/1.1 304 Not Modified\r\n\r\n",
 		"HTTP/1.1 416 No\r\nContent-Length: 0\r\n\r\n",
 		"ICY 200 OK\r\n\r\n",
 	};
 
 	for (unsigned i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
-		assert_int_equal(one(serve_and_close, answers[i])->verdict, SPATE_FETCH_BAD_GATEWAY);
+		assert_int_equal(one(serve_and_close, answers[i])->verdict,
+				 SPATE_FETCH_BAD_GATEWAY);
 		if (i + 1 < sizeof(answers) / sizeof(answers[0]))
 			rig_close(&r);
 	}
@@ -278,7 +285,8 @@ static void a_refused_connection_is_502(void **state)
 }
 
 /* In the C library's stead: "two.test" is 127.0.0.2, where nobody listens, and 127.0.0.1. */
-int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **out)
+int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+		struct addrinfo **out)
 {
 	static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
 	struct addrinfo *a, *b;
@@ -325,7 +333,9 @@ static void connections_are_reused(void **state)
 	assert_int_equal(rig_count(&r.stats.origin_reused), 1);
 }
 
-/* Reads the second request on a kept connection and closes without a word: the race of keep-alive. */
+/*
+ * Reads the second request on a kept connection and closes without a word: the race of keep-alive.
+ */
 static void close_on_second(struct rig *k)
 {
 	int fd = rig_accept(k);
@@ -376,8 +386,9 @@ static void an_answer_that_began_is_not_tried_again(void **state)
 
 static void a_304_refreshes_the_object(void **state)
 {
-	struct rig_miss *m = one(serve_canned, HEAD200 "ETag: \"v1\"\r\nContent-Length: 5\r\n"
-						       "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\nhello");
+	struct rig_miss *m = one(serve_canned, HEAD200
+				 "ETag: \"v1\"\r\nContent-Length: 5\r\n"
+				 "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\nhello");
 	struct spate_object *o = m->object;
 
 	rig_expire(o);
@@ -396,7 +407,8 @@ static void a_304_refreshes_the_object(void **state)
 
 static void a_200_replaces_the_object(void **state)
 {
-	struct rig_miss *m = one(serve_canned, HEAD200 "ETag: \"v1\"\r\nContent-Length: 5\r\n\r\nhello");
+	struct rig_miss *m =
+		one(serve_canned, HEAD200 "ETag: \"v1\"\r\nContent-Length: 5\r\n\r\nhello");
 	struct spate_object *o = m->object;
 
 	rig_expire(o);
@@ -411,7 +423,8 @@ static void a_200_replaces_the_object(void **state)
 
 static void a_failing_origin_leaves_the_stale_object(void **state)
 {
-	struct rig_miss *m = one(serve_canned, HEAD200 "ETag: \"v1\"\r\nContent-Length: 5\r\n\r\nhello");
+	struct rig_miss *m =
+		one(serve_canned, HEAD200 "ETag: \"v1\"\r\nContent-Length: 5\r\n\r\nhello");
 	struct spate_object *o = m->object;
 
 	rig_expire(o);
@@ -423,9 +436,9 @@ static void a_failing_origin_leaves_the_stale_object(void **state)
 
 static void must_revalidate_is_never_stale(void **state)
 {
-	struct rig_miss *m =
-		one(serve_canned, "HTTP/1.1 200 OK\r\nCache-Control: max-age=60, must-revalidate\r\n"
-				  "ETag: \"v1\"\r\nContent-Length: 5\r\n\r\nhello");
+	struct rig_miss *m = one(serve_canned,
+				 "HTTP/1.1 200 OK\r\nCache-Control: max-age=60, must-revalidate\r\n"
+				 "ETag: \"v1\"\r\nContent-Length: 5\r\n\r\nhello");
 	struct spate_object *o = m->object;
 
 	rig_expire(o);
@@ -469,14 +482,16 @@ static void a_404_is_shared_but_not_kept(void **state)
 
 static void a_404_with_a_lifetime_is_kept(void **state)
 {
-	one(serve_canned, "HTTP/1.1 404 No\r\nCache-Control: max-age=5\r\nContent-Length: 4\r\n\r\ngone");
+	one(serve_canned,
+	    "HTTP/1.1 404 No\r\nCache-Control: max-age=5\r\nContent-Length: 4\r\n\r\ngone");
 	assert_non_null(rig_lookup(&r, "/a.mp4?x=1"));
 }
 
 static void too_large_is_said_before_the_first_byte(void **state)
 {
-	assert_int_equal(one(serve_and_close, HEAD200 "Content-Length: 99999999\r\n\r\nhello")->verdict,
-			 SPATE_FETCH_TOO_LARGE);
+	assert_int_equal(
+		one(serve_and_close, HEAD200 "Content-Length: 99999999\r\n\r\nhello")->verdict,
+		SPATE_FETCH_TOO_LARGE);
 }
 
 static void a_purge_keeps_what_is_on_its_way_out(void **state)

@@ -1,4 +1,7 @@
-/* The loop: timers in order, ops delivered, cancel, wake from another thread, destroy with ops in flight. */
+/*
+ * The loop: timers in order, ops delivered, cancel, wake from another thread, destroy with ops in
+ * flight.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -270,7 +273,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(defer_never_recurses, setup, teardown),
 		cmocka_unit_test_setup_teardown(accept_gives_many, setup, teardown),
 		cmocka_unit_test_setup_teardown(posts_run_on_the_loop, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_hook_with_work_keeps_the_loop_awake, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_hook_with_work_keeps_the_loop_awake, setup,
+						teardown),
 		cmocka_unit_test(destroy_waits_for_ops_in_flight),
 	};
 
