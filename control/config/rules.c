@@ -1,9 +1,11 @@
 #include "control/config/rules.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "control/config/report.h"
 #include "control/config/table.h"
+#include "control/config/values.h"
 
 /* A finding about the row `id`, at the place where the file has it or on the option that set it. */
 #define ROW(id) where_of(cfg, name, SPATE_PARAM_##id), &cfg->where[SPATE_PARAM_##id]
@@ -61,6 +63,46 @@ static void cache(const struct spate_config *cfg, const char *name, struct spate
 		spate_report_error(r, ROW(cache_disk), "cache.disk: path is missing");
 }
 
+static bool any_address(const struct spate_config_addr *a)
+{
+	static const uint8_t v4[16] = {[10] = 0xff, [11] = 0xff}, v6[16];
+
+	return memcmp(a->ip, a->v6 ? v6 : v4, 16) == 0;
+}
+
+static bool loopback(const struct spate_value_ip *ip)
+{
+	static const uint8_t one[16] = {[15] = 1};
+
+	return ip->v6 ? memcmp(ip->ip, one, 16) == 0 : ip->ip[12] == 127;
+}
+
+/*
+ * Would this origin be the edge itself? Every miss would ask again, until all connections are used
+ * up. Only what can be seen without asking anybody: IP literals and "localhost".
+ */
+static bool asks_itself(const struct spate_config *cfg, const struct spate_config_origin *o)
+{
+	struct spate_value_ip ip;
+	bool named = strcasecmp(o->host, "localhost") == 0;
+
+	if (!named && spate_value_ip(o->host, &ip))
+		return false;
+	for (unsigned i = 0; i < cfg->listen_count; i++) {
+		const struct spate_config_addr *a = &cfg->listen[i];
+		struct spate_value_ip own = {.v6 = a->v6};
+
+		memcpy(own.ip, a->ip, sizeof(own.ip));
+		if (a->port != o->port)
+			continue;
+		if (named ? loopback(&own) || any_address(a)
+			  : memcmp(ip.ip, a->ip, 16) == 0 ||
+				    (any_address(a) && loopback(&ip) && ip.v6 == a->v6))
+			return true;
+	}
+	return false;
+}
+
 static void origins(const struct spate_config *cfg, const char *name, struct spate_config_report *r)
 {
 	const char *from = where_of(cfg, name, SPATE_PARAM_origins);
@@ -78,6 +120,11 @@ static void origins(const struct spate_config *cfg, const char *name, struct spa
 		if (o->url && o->dir)
 			spate_report_error(r, from, &o->where,
 					   "origins[]: has both url and dir: keep one");
+		if (o->url && asks_itself(cfg, o))
+			spate_report_error(
+				r, from, &o->where,
+				"origins[].url: \"%.200s\" is this edge itself, see listen",
+				o->url);
 		if (o->match[0] != '/')
 			spate_report_error(r, from, &o->where,
 					   "origins[].match: \"%.200s\" does not begin with \"/\"",
@@ -133,6 +180,24 @@ static void gateway(const struct spate_config_port *p, unsigned i, const char *n
 				   g->text);
 }
 
+/* The edge answers on the addresses of its ports; listen picks among them. */
+static void dpdk_listen(const struct spate_config *cfg, const char *name,
+			struct spate_config_report *r)
+{
+	for (unsigned i = 0; i < cfg->listen_count; i++) {
+		const struct spate_config_addr *a = &cfg->listen[i];
+		bool found = any_address(a);
+
+		for (unsigned p = 0; p < cfg->dpdk.ports_count; p++)
+			for (unsigned j = 0; j < cfg->dpdk.ports[p].addresses_count; j++)
+				found |= memcmp(cfg->dpdk.ports[p].addresses[j].ip, a->ip, 16) == 0;
+		if (!found)
+			spate_report_error(r, where_of(cfg, name, SPATE_PARAM_listen), &a->where,
+					   "listen: \"%s\" is no address of an entry in dpdk.ports",
+					   a->text);
+	}
+}
+
 static void dpdk(const struct spate_config *cfg, const char *name, struct spate_config_report *r)
 {
 #ifndef SPATE_HAVE_DPDK
@@ -143,6 +208,8 @@ static void dpdk(const struct spate_config *cfg, const char *name, struct spate_
 	if (cfg->backend == SPATE_BACKEND_DPDK && cfg->dpdk.ports_count == 0)
 		spate_report_error(r, ROW(backend),
 				   "backend: dpdk needs at least one entry in dpdk.ports");
+	else if (cfg->backend == SPATE_BACKEND_DPDK)
+		dpdk_listen(cfg, name, r);
 	for (unsigned i = 0; i < cfg->dpdk.ports_count; i++) {
 		const struct spate_config_port *p = &cfg->dpdk.ports[i];
 

@@ -115,6 +115,17 @@ static void test_ipv6_origin(void **state)
 	spate_config_free(c);
 }
 
+static void test_an_origin_on_this_host_is_not_the_edge(void **state)
+{
+	struct spate_config *c = load_good("listen: \"192.0.2.1:80\"\norigins:\n"
+					   "  - {match: /a, url: \"http://127.0.0.1:80\"}\n"
+					   "  - {match: /b, url: \"http://192.0.2.1:81\"}\n"
+					   "  - {match: /c, url: \"http://localhost:80\"}\n");
+
+	assert_int_equal(c->origins_count, 3);
+	spate_config_free(c);
+}
+
 static void test_admin_off(void **state)
 {
 	struct spate_config *c = load_good(ORIGIN "admin: off\n");
@@ -193,6 +204,7 @@ int main(void)
 		cmocka_unit_test(test_units),
 		cmocka_unit_test(test_base_path_of_an_origin_loses_its_last_slash),
 		cmocka_unit_test(test_ipv6_origin),
+		cmocka_unit_test(test_an_origin_on_this_host_is_not_the_edge),
 		cmocka_unit_test(test_admin_off),
 		cmocka_unit_test(test_empty_sections_are_defaults),
 		cmocka_unit_test(test_texts_survive_the_canonical_form),

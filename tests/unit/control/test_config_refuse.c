@@ -107,6 +107,12 @@ static const struct {
 	 "http://host[:port][/base]"},
 	{"origins: [{url: \"http:///x\"}]\n", "t.yaml:1:17: origins[].url: \"http:///x\" has no "
 					      "good host name: write http://host[:port][/base]"},
+	{"origins: [{url: \"http://127.0.0.1:8080\"}]\n",
+	 "t.yaml:1:11: origins[].url: \"http://127.0.0.1:8080\" is this edge itself, see listen"},
+	{"origins: [{url: \"http://localhost:81/x\"}]\nlisten: \"[::1]:81\"\n",
+	 "t.yaml:1:11: origins[].url: \"http://localhost:81/x\" is this edge itself, see listen"},
+	{"origins: [{url: \"http://[fd00::1]\"}]\nlisten: \"[fd00::1]:80\"\n",
+	 "t.yaml:1:11: origins[].url: \"http://[fd00::1]\" is this edge itself, see listen"},
 	/* dpdk */
 	{ORIGIN "dpdk: {ports: [{addresses: [10.0.0.1]}]}\n",
 	 "t.yaml:2:29: dpdk.ports[].addresses: \"10.0.0.1\" has no prefix length, such as /24"},
@@ -122,6 +128,19 @@ static const struct {
 	{ORIGIN "dpdk: {ports: [{addresses: [10.0.0.1/24], gateway: [10.0.0.2, 10.0.0.3]}]}\n",
 	 "t.yaml:2:63: dpdk.ports[].gateway: a second one for IPv4"},
 };
+
+static void test_with_dpdk_listen_names_an_address_of_a_port(void **state)
+{
+#ifdef SPATE_HAVE_DPDK
+	assert_refused(
+		ORIGIN "backend: dpdk\nlisten: [\"10.0.0.1:80\", \"10.0.0.2:80\"]\n"
+		       "dpdk: {ports: [{addresses: [10.0.0.1/24]}]}\n",
+		"t.yaml:3:25: listen: \"10.0.0.2:80\" is no address of an entry in dpdk.ports");
+#else
+	assert_refused(ORIGIN "backend: dpdk\ndpdk: {ports: [{addresses: [10.0.0.1/24]}]}\n",
+		       "t.yaml:2:10: backend: this build has no DPDK: only sockets");
+#endif
+}
 
 static void test_one_clear_line(void **state)
 {
@@ -193,6 +212,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_clear_line),
+		cmocka_unit_test(test_with_dpdk_listen_names_an_address_of_a_port),
 		cmocka_unit_test(test_every_mistake_has_a_line),
 		cmocka_unit_test(test_the_option_is_named_for_its_value),
 		cmocka_unit_test(test_a_rule_names_the_option_that_broke_it),
