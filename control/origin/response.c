@@ -31,7 +31,7 @@ static enum spate_response_verdict status_line(const uint8_t **at, const uint8_t
 	for (unsigned i = 0; i < sizeof(form) - 1; i++) {
 		if (p + i == end)
 			return SPATE_RESPONSE_NEED_MORE;
-		if (form[i] == 'd' ? p[i] < '0' || p[i] > '9' : p[i] != form[i])
+		if (form[i] == 'd' ? p[i] < '0' || p[i] > '9' : p[i] != (uint8_t)form[i])
 			return SPATE_RESPONSE_BAD_LINE;
 	}
 	r->minor = p[7] - '0';

@@ -130,7 +130,7 @@ static int64_t seconds_of(const struct moment *m)
 {
 	int64_t day = days_to_month(m->year, m->month) + m->day - 1;
 
-	return day * 86400 + m->hour * 3600 + m->minute * 60 + m->second;
+	return day * 86400 + (int64_t)m->hour * 3600 + (int64_t)m->minute * 60 + m->second;
 }
 
 /* RFC 9110 5.6.7: over 50 years ahead means the most recent year that ends so. */

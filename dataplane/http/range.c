@@ -96,53 +96,59 @@ static bool add_part(struct spate_ranges *set, struct spate_range add)
 	return true;
 }
 
+/* What a spec means when there are `size` bytes; false: unsatisfiable (RFC 9110 14.1.2). */
+static bool resolve(enum spec kind, uint64_t size, struct spate_range *r)
+{
+	if (kind == SPEC_SUFFIX) {
+		if (r->first == 0 || size == 0)
+			return false;
+		r->first = r->first < size ? size - r->first : 0;
+		r->last = size - 1;
+		return true;
+	}
+	if (r->first >= size)
+		return false;
+	if (kind == SPEC_OPEN || r->last >= size)
+		r->last = size - 1;
+	return true;
+}
+
 enum spate_range_verdict spate_http_range(struct spate_slice value, uint64_t size,
 					  struct spate_ranges *set)
 {
 	const struct spate_slice unit = SPATE_SLICE("bytes=");
-	bool needs_size = false, empty_suffix = false;
+	const bool unknown = size == SPATE_SIZE_UNKNOWN;
+	/* Whatever the size is, it fits an off_t: so no length can overflow later on. */
+	const uint64_t limit = unknown ? INT64_MAX : size;
+	bool needs_size = false, whole = false;
 	unsigned specs = 0;
 	struct spate_slice spec;
 
 	set->n = 0;
 	if (value.len <= unit.len || !spate_slice_is(spate_slice_of(value.p, unit.len), unit))
 		return SPATE_RANGE_WHOLE;
-	value.p += unit.len;
-	value.len -= unit.len;
-
-	bool room = true;
+	value = spate_slice_of(value.p + unit.len, value.len - unit.len);
 
 	while (spate_slice_next(&value, &spec)) {
 		struct spate_range r;
 		enum spec kind = parse_spec(spec, &r.first, &r.last);
 
 		if (kind == SPEC_BAD || ++specs > SPATE_RANGE_SPECS_MAX) {
-			set->n = 0;
-			return SPATE_RANGE_WHOLE;
+			whole = true;
+			break;
 		}
-		if (kind == SPEC_SUFFIX && r.first == 0)
-			continue; /* unsatisfiable */
-		if (size == SPATE_SIZE_UNKNOWN) {
-			needs_size |= kind != SPEC_CLOSED;
-		} else if (kind == SPEC_SUFFIX) {
-			empty_suffix |= size == 0;
-			r.first = r.first < size ? size - r.first : 0;
-			r.last = size - 1;
-		} else if (kind == SPEC_OPEN || r.last >= size) {
-			r.last = size - 1;
-		}
-		if (size != SPATE_SIZE_UNKNOWN && (size == 0 || r.first >= size))
-			continue; /* unsatisfiable */
-		if (!needs_size)
-			room = room && add_part(set, r);
+		if (kind == SPEC_SUFFIX && size == 0 && r.first > 0)
+			whole = true; /* satisfiable, but not to be said: see range.h */
+		if (!resolve(kind, limit, &r))
+			continue;
+		if (unknown && kind != SPEC_CLOSED)
+			needs_size = true;
+		else if (!add_part(set, r))
+			whole = true;
 	}
-	if (specs == 0 || !room || empty_suffix) {
+	if (specs == 0 || whole || needs_size) {
 		set->n = 0;
-		return SPATE_RANGE_WHOLE;
-	}
-	if (needs_size) {
-		set->n = 0;
-		return SPATE_RANGE_NEEDS_SIZE;
+		return needs_size && !whole ? SPATE_RANGE_NEEDS_SIZE : SPATE_RANGE_WHOLE;
 	}
 	return set->n > 0 ? SPATE_RANGE_PARTS : SPATE_RANGE_UNSATISFIABLE;
 }

@@ -73,7 +73,7 @@ static enum spate_request_verdict version(const uint8_t *p, const uint8_t *end, 
 	for (unsigned i = 0; i < sizeof(form) - 1; i++) {
 		if (p + i == end)
 			return SPATE_REQUEST_NEED_MORE;
-		if (form[i] == 'd' ? !is_digit(p[i]) : p[i] != form[i])
+		if (form[i] == 'd' ? !is_digit(p[i]) : p[i] != (uint8_t)form[i])
 			return SPATE_REQUEST_BAD_LINE;
 	}
 	if (p[5] != '1')

@@ -86,7 +86,7 @@ static void field_lines(void **state)
 		{"5.2: obs-fold", OK200 "A: b\r\n c\r\n" END, SPATE_RESPONSE_BAD_FIELD},
 		{"no colon", OK200 "A\r\n" END, SPATE_RESPONSE_BAD_FIELD},
 		{"bare LF", OK200 "A: b\nC: d\r\n" END, SPATE_RESPONSE_BAD_FIELD},
-		{"bare CR", OK200 "A: b\rC: d\r\n" END, SPATE_RESPONSE_BAD_FIELD},
+		{"bare CR", OK200 "A: b\rxC: d\r\n" END, SPATE_RESPONSE_BAD_FIELD},
 		{"control", OK200 "A: \x02\r\n" END, SPATE_RESPONSE_BAD_FIELD},
 		{"obs-text", OK200 "A: \xe9\r\n" END, SPATE_RESPONSE_OK},
 		{"not whole", OK200 "A: b\r\n", SPATE_RESPONSE_NEED_MORE},

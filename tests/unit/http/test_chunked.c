@@ -108,6 +108,7 @@ static void bad_ones(void **state)
 		{"control in an extension", "5;a\x01\r\nhello\r\n0\r\n\r\n"},
 		{"data longer than said", "5\r\nhello!\r\n0\r\n\r\n"},
 		{"data shorter than said", "5\r\nhell\r\n0\r\n\r\n"},
+		{"anything but CR after the data", "5\r\nhello!\n0\r\n\r\n"},
 		{"bare LF after the data", "5\r\nhello\n0\r\n\r\n"},
 		{"2^63", "8000000000000000\r\n"},
 		{"2^64", "10000000000000000\r\n"},

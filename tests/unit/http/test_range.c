@@ -140,6 +140,9 @@ static void of_an_unknown_size(void **state)
 	static const struct row rows[] = {
 		{"closed", "bytes=5-9", "5-9"},
 		{"several", "bytes=5-9,0-1", "5-9,0-1"},
+		{"no size is over 2^63 - 1", "bytes=0-18446744073709551615",
+		 "0-9223372036854775806"},
+		{"nor a position", "bytes=9223372036854775807-9223372036854775808", "416"},
 		{"open", "bytes=5-", "size?"},
 		{"suffix", "bytes=-5", "size?"},
 		{"one open", "bytes=0-1,5-", "size?"},

@@ -230,7 +230,7 @@ static void field_lines(void **state)
 		{"8-bit in the name", GET "\xc3\xa4: c\r\n" END, SPATE_REQUEST_BAD_FIELD},
 		{"bare LF ends a line", GET "A: b\nC: d\r\n" END, SPATE_REQUEST_BAD_FIELD},
 		{"bare LF ends the head", GET "A: b\r\n\n", SPATE_REQUEST_BAD_FIELD},
-		{"bare CR", GET "A: b\rC: d\r\n" END, SPATE_REQUEST_BAD_FIELD},
+		{"bare CR", GET "A: b\rxC: d\r\n" END, SPATE_REQUEST_BAD_FIELD},
 		{"CR CR LF", GET "A: b\r\r\n" END, SPATE_REQUEST_BAD_FIELD},
 		{"CR without LF at the end", GET "A: b\r\n\rX", SPATE_REQUEST_BAD_FIELD},
 		{"5.5: control byte", GET "A: b\x01\r\n" END, SPATE_REQUEST_BAD_FIELD},

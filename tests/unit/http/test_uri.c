@@ -35,6 +35,8 @@ static void rules(void **state)
 		{"empty path and query", "?a", "/?a"},
 		{"no slash", "a", refused},
 		{"6.2.2.1: upper-case hex", "/%2f%3A%c3%a4", "/%2F%3A%C3%A4"},
+		{"first digit alone", "/%c3", "/%C3"},
+		{"second digit alone", "/%3a", "/%3A"},
 		{"6.2.2.2: unreserved are decoded", "/%41%7a%30%2D%2e%5f%7E", "/Az0-._~"},
 		{"reserved are not", "/%2F%3F%23%5B%40%21%24%26%27",
 		 "/%2F%3F%23%5B%40%21%24%26%27"},
