@@ -14,10 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BATCH     64
-#define SLEEP_MAX (10 * 1000 * 1000u) /* us: an upper bound, so that no lost wake-up is for ever \
-				       */
-#define DRAIN_MAX (2 * 1000 * 1000u)  /* us: destroy waits this long for cancelled ops */
+#define BATCH 64
+/* us. An upper bound, so that no lost wake-up is for ever; how long destroy waits for cancels. */
+#define SLEEP_MAX 10000000u
+#define DRAIN_MAX 2000000u
 
 struct spate_loop {
 	struct io_uring ring;

@@ -25,9 +25,9 @@
 #include "dataplane/http/date.h"
 
 #define IOVS      16
-#define RECV_MAX  (256 * 1024u) /* asked for at once, when so much is to come */
-#define RECV_SOME (64 * 1024u)  /* likewise, when nobody knows how much */
-#define BUF_FIRST (16 * 1024u)
+#define RECV_MAX  262144u /* asked for at once, when so much is to come */
+#define RECV_SOME 65536u  /* likewise, when nobody knows how much */
+#define BUF_FIRST 16384u
 
 enum state { RESOLVE, CONNECT, SEND, HEAD, BODY };
 

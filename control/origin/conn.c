@@ -47,19 +47,28 @@ void spate_conn_close(struct spate_conn *c)
 	free(c);
 }
 
+static struct spate_conn *pop(struct spate_origin *o)
+{
+	struct spate_conn *c = o->idle;
+
+	if (c == NULL)
+		return NULL;
+	o->idle = c->next;
+	if (c->next != NULL)
+		c->next->prev = &o->idle;
+	c->prev = NULL;
+	o->idle_count--;
+	spate_loop_timer_stop(o->loop, &c->idle);
+	return c;
+}
+
 struct spate_conn *spate_conn_take(struct spate_origin *o)
 {
-	while (o->idle != NULL) {
-		struct spate_conn *c = o->idle;
+	struct spate_conn *c;
 
-		if (spate_conn_readable(c)) {
-			spate_conn_close(c);
-			continue;
-		}
-		unlink_idle(c);
-		return c;
-	}
-	return NULL;
+	while ((c = pop(o)) != NULL && spate_conn_readable(c))
+		spate_conn_close(c);
+	return c;
 }
 
 static void on_idle(struct spate_timer *t)

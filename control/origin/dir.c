@@ -20,7 +20,7 @@
 #include "control/origin/meta.h"
 
 #define IOVS       16
-#define READ_MAX   (256 * 1024u)
+#define READ_MAX   262144u
 #define OPEN_TRIES 8 /* EAGAIN: a rename raced with the walk, openat2(2) */
 
 struct dir {

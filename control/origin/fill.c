@@ -22,7 +22,7 @@
 /* How long past its freshness an object still stands in for an origin that fails. */
 #define STALE_MAX_S 600
 /* An origin that failed this recently is not asked again for a stale object. */
-#define ORIGIN_DOWN_US (1000 * 1000u)
+#define ORIGIN_DOWN_US 1000000u
 
 struct spate_fill {
 	struct spate_fill *next; /* in its bucket */

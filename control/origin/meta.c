@@ -248,8 +248,8 @@ int spate_meta_of_304(struct spate_fill_head *h, const struct spate_response *r,
 		n += (size_t)sprintf(text + n, "Date: %.*s\r\n", (int)r->date.len, r->date.p);
 	if (r->age.p != NULL)
 		n += (size_t)sprintf(text + n, "Age: %.*s\r\n", (int)r->age.len, r->age.p);
-	memcpy(text + n, "\r\n", 2);
-	n += 2;
+	text[n++] = '\r';
+	text[n++] = '\n';
 	spate_response_init(&merged, false);
 	if (spate_response_parse((const uint8_t *)text, n, &merged) != SPATE_RESPONSE_OK) {
 		rc = -EINVAL;
