@@ -7,6 +7,12 @@
 #include "control/config/table.h"
 #include "control/config/values.h"
 
+#ifdef SPATE_HAVE_DPDK
+#define HAVE_DPDK 1
+#else
+#define HAVE_DPDK 0
+#endif
+
 /* A finding about the row `id`, at the place where the file has it or on the option that set it. */
 #define ROW(id) where_of(cfg, name, SPATE_PARAM_##id), &cfg->where[SPATE_PARAM_##id]
 
@@ -200,12 +206,10 @@ static void dpdk_listen(const struct spate_config *cfg, const char *name,
 
 static void dpdk(const struct spate_config *cfg, const char *name, struct spate_config_report *r)
 {
-#ifndef SPATE_HAVE_DPDK
-	if (cfg->backend == SPATE_BACKEND_DPDK)
+	if (cfg->backend == SPATE_BACKEND_DPDK && !HAVE_DPDK)
 		spate_report_error(r, ROW(backend),
 				   "backend: this build has no DPDK: only sockets");
-#endif
-	if (cfg->backend == SPATE_BACKEND_DPDK && cfg->dpdk.ports_count == 0)
+	else if (cfg->backend == SPATE_BACKEND_DPDK && cfg->dpdk.ports_count == 0)
 		spate_report_error(r, ROW(backend),
 				   "backend: dpdk needs at least one entry in dpdk.ports");
 	else if (cfg->backend == SPATE_BACKEND_DPDK)
