@@ -189,6 +189,11 @@ void spate_tcp_addrs(const struct spate_tcp_conn *c, struct spate_addr *local, s
 	peer->port = __builtin_bswap16(c->peer_port);
 }
 
+bool spate_tcp_closed(const struct spate_tcp_conn *c)
+{
+	return c->flags & F_DEAD;
+}
+
 void spate_tcp_kick(struct spate_tcp_conn *c)
 {
 	c->flags &= ~F_DRY;

@@ -246,7 +246,6 @@ struct spate_tcp_listener {
 	struct spate_addr addr;
 	const struct spate_tcp_user *user;
 	void *ctx;
-	bool any;
 };
 
 /* What one ACK said, for congestion control. */

@@ -259,7 +259,6 @@ void spate_tcp_flush(struct spate_tcp *t)
 int spate_tcp_listen(struct spate_tcp *t, const struct spate_addr *addr, const struct spate_tcp_user *user,
 		     void *ctx, struct spate_tcp_listener **out)
 {
-	static const uint8_t zero[16];
 	struct spate_tcp_listener *l;
 
 	for (l = t->listeners; l != NULL; l = l->next)
@@ -271,7 +270,6 @@ int spate_tcp_listen(struct spate_tcp *t, const struct spate_addr *addr, const s
 	l->addr = *addr;
 	l->user = user;
 	l->ctx = ctx;
-	l->any = memcmp(addr->ip, zero, 16) == 0;
 	l->next = t->listeners;
 	t->listeners = l;
 	*out = l;

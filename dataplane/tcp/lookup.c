@@ -93,17 +93,28 @@ void tcp_table_del(struct spate_tcp *t, uint32_t hash, uint32_t ref)
 	t->table[i] = (struct tcp_entry){0, 0};
 }
 
+/* An exact address first, then any of the family (::ffff:0.0.0.0), then any at all (::). */
 struct spate_tcp_listener *tcp_find_listener(struct spate_tcp *t, const struct tcp_tuple *k)
 {
-	struct spate_tcp_listener *any = NULL;
+	static const uint8_t zero[16], any4[16] = {[10] = 0xff, [11] = 0xff};
+	struct spate_tcp_listener *best = NULL;
+	int rank = 0;
 
 	for (struct spate_tcp_listener *l = t->listeners; l != NULL; l = l->next) {
+		int r = 0;
+
 		if (l->addr.port != __builtin_bswap16(k->local_port))
 			continue;
-		if (l->any)
-			any = l;
-		else if (memcmp(l->addr.ip, k->local_ip, 16) == 0)
-			return l;
+		if (memcmp(l->addr.ip, k->local_ip, 16) == 0)
+			r = 3;
+		else if (memcmp(l->addr.ip, any4, 16) == 0 && mapped(k->local_ip))
+			r = 2;
+		else if (memcmp(l->addr.ip, zero, 16) == 0)
+			r = 1;
+		if (r > rank) {
+			rank = r;
+			best = l;
+		}
 	}
-	return any;
+	return best;
 }

@@ -163,7 +163,7 @@ enum spate_tcp_verdict spate_tcp_input(struct spate_tcp *t, const struct spate_t
 void spate_tcp_flush(struct spate_tcp *t);
 uint64_t spate_tcp_wait_us(const struct spate_tcp *t); /* UINT64_MAX: no timer is set */
 
-/* addr->ip all zero: any address of ours, both families. 0, -EADDRINUSE, -ENOMEM. */
+/* addr->ip all zero: any address of ours, both families; ::ffff:0.0.0.0: any IPv4 one. 0, -EADDRINUSE, -ENOMEM. */
 int spate_tcp_listen(struct spate_tcp *t, const struct spate_addr *addr, const struct spate_tcp_user *user,
 		     void *ctx, struct spate_tcp_listener **out);
 void spate_tcp_unlisten(struct spate_tcp *t, struct spate_tcp_listener *l); /* its half-open ones are reset */
@@ -181,6 +181,7 @@ struct spate_tcp_conn *spate_tcp_of_user(void *user);
 struct spate_tcp *spate_tcp_of(struct spate_tcp_conn *c);
 void spate_tcp_addrs(const struct spate_tcp_conn *c, struct spate_addr *local, struct spate_addr *peer);
 
+bool spate_tcp_closed(const struct spate_tcp_conn *c); /* aborted or reset; closed() is on its way */
 void spate_tcp_kick(struct spate_tcp_conn *c);
 void spate_tcp_resume(struct spate_tcp_conn *c);
 void spate_tcp_finish(struct spate_tcp_conn *c); /* FIN after what is queued; queue nothing more */

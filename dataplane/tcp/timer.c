@@ -213,8 +213,9 @@ static void conn_fired(struct spate_tcp_conn *c)
 		uint32_t limit = cfg->fin_wait_2_us / 1000;
 
 		if (quiet_ms >= limit) {
+			/* All of ours was acknowledged: for us it ended in order. */
 			tcp_count(c->t, SPATE_TCP_TIMEOUTS, 1);
-			tcp_reset(c, SPATE_TCP_TIMEOUT);
+			tcp_reset(c, SPATE_TCP_DONE);
 		} else {
 			tcp_arm(c, TM_CONN, (limit - quiet_ms) * 1000ull);
 		}
