@@ -1,7 +1,12 @@
 /*
  * log_ring.c: a byte ring of records. A record never wraps: when it does not fit before the end of
  * the memory, the rest is covered by a filler (bytes UINT16_MAX), which runs to the end and which
- * the reader skips.
+ * the reader skips:
+ *
+ *     | record 7 | free ....   | record 5 | record 6 | filler |
+ *                ^ tail        ^ head                         ^ bytes
+ *
+ * As in ring.c each side keeps the other's index as it last saw it.
  */
 #include "dataplane/log_ring.h"
 

@@ -65,10 +65,17 @@ bool spate_ring_pop(struct spate_ring *r, struct spate_msg *m)
 }
 
 /*
- * Dekker: the producer stores tail then loads sleeping, the consumer stores sleeping then loads
- * tail. The exchange is a full barrier on each side, so at least one of them sees the other's
- * store. (An exchange, not a fence: ThreadSanitizer follows the one and not the other, and x86 pays
- * the same.)
+ * Dekker: the producer stores tail then reads sleeping, the consumer stores sleeping then reads
+ * tail, and they must not both miss the other's store. Both middle steps are read-modify-writes of
+ * `sleeping`, which have one total order, and the later one synchronises with the earlier:
+ *
+ *     producer   tail = t     ─▶ sleeping += 0 ─▶ was 1: write the eventfd
+ *     consumer   sleeping = 1 (exchange)       ─▶ read tail
+ *
+ *   producer's first: the consumer's exchange acquires it and sees tail, so it does not sleep.
+ *   consumer's first: the producer reads 1 and writes the eventfd.
+ *
+ * (Not fences: ThreadSanitizer follows the one and not the other, and x86 pays the same.)
  */
 void spate_ring_wake(struct spate_ring *r)
 {

@@ -1,4 +1,5 @@
-/* iov.c: pointing iovecs at a segment: one iteration covers an object of ARG KiB, in pieces of 64 KiB. */
+/* iov.c: pointing iovecs at a segment: one iteration covers an object of ARG KiB, in pieces of 64
+ * KiB. */
 #include "shim.h"
 
 #include <stdlib.h>

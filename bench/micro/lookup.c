@@ -1,6 +1,7 @@
 /*
- * lookup.c: the cache's part of a request: probe, touch, pin, unpin; keys ready hashed, in random order. One
- * iteration is one lookup. Objects are 512 B blocks with nothing in them, so that 10^6 fit.
+ * lookup.c: the cache's part of a request: probe, touch, pin, unpin; keys ready hashed, in random
+ * order. One iteration is one lookup. Objects are 512 B blocks with nothing in them, so that 10^6
+ * fit.
  */
 #include "shim.h"
 

@@ -1,10 +1,11 @@
 /*
- * pin.c: three ways to keep an object while it is sent, pin and unpin of the same popular object. Argument: how
- * many other threads do the same meanwhile.
+ * pin.c: three ways to keep an object while it is sent, pin and unpin of the same popular object.
+ * Argument: how many other threads do the same meanwhile.
  *
  *   pin_reader_counts   ours: a count a reader, plain add (and QSBR once a loop turn)
  *   pin_shared_atomic   one atomic count in the object
- *   pin_hazard          a hazard pointer: store, full barrier, look again; kept in a list for the response
+ *   pin_hazard          a hazard pointer: store, full barrier, look again; kept in a list for the
+ * response
  */
 #include "shim.h"
 

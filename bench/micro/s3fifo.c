@@ -1,7 +1,7 @@
 /*
- * s3fifo.c: a trace replayed through the whole cache (lookup; on a miss insert, publish, fill, complete), no
- * bytes written. Argument: the cache in percent of all objects. One iteration is one request; `hits` is the
- * ratio, on Zipf(0.9) over 100,000 objects of one block.
+ * s3fifo.c: a trace replayed through the whole cache (lookup; on a miss insert, publish, fill,
+ * complete), no bytes written. Argument: the cache in percent of all objects. One iteration is one
+ * request; `hits` is the ratio, on Zipf(0.9) over 100,000 objects of one block.
  */
 #include "shim.h"
 
@@ -23,7 +23,9 @@ static void *setup(int64_t percent)
 {
 	struct replay *r = calloc(1, sizeof(*r));
 
-	if (spate_cache_create(&r->cache, (uint64_t)OBJECTS * (uint64_t)percent / 100 * (BLOCK + 300), BLOCK, 1) < 0)
+	if (spate_cache_create(&r->cache,
+			       (uint64_t)OBJECTS * (uint64_t)percent / 100 * (BLOCK + 300), BLOCK,
+			       1) < 0)
 		abort();
 	r->trace = bench_zipf(OBJECTS, 0.9, TRACE, 7);
 	return r;

@@ -9,7 +9,7 @@
 
 #define HUGE_BYTES     ((size_t)2 << 20)
 #define HUGE_ARENA_MIN (8 * HUGE_BYTES) /* below, rounding down to 2 MiB loses too much */
-#define RUNS_LOOKED_AT 64               /* the longest of so many free runs, when none is long enough */
+#define RUNS_LOOKED_AT 64 /* the longest of so many free runs, when none is long enough */
 
 static int open_memfd(unsigned flags, size_t bytes)
 {
@@ -22,12 +22,14 @@ static int open_memfd(unsigned flags, size_t bytes)
 	return fd;
 }
 
-/* 2 MiB aligned, so that huge pages can back it: map too much, map again inside, give the edges back. */
+/* 2 MiB aligned, so that huge pages can back it: map too much, map again inside, give the edges
+ * back. */
 static void *map_aligned(int fd, size_t bytes)
 {
 	int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
 	size_t span = bytes + HUGE_BYTES;
-	uint8_t *raw = mmap(NULL, span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *raw =
+		mmap(NULL, span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (raw == MAP_FAILED)
 		return NULL;
@@ -46,8 +48,8 @@ static void *map_aligned(int fd, size_t bytes)
 }
 
 /*
- * Huge pages somebody reserved. Not MAP_NORESERVE here: the kernel then sets the pages aside at once, and
- * says no instead of a SIGBUS in the middle of a fill.
+ * Huge pages somebody reserved. Not MAP_NORESERVE here: the kernel then sets the pages aside at
+ * once, and says no instead of a SIGBUS in the middle of a fill.
  */
 static int map_hugetlb(struct spate_arena *a, size_t bytes)
 {
@@ -169,7 +171,8 @@ static uint32_t run_length(const struct spate_arena *a, uint32_t at, uint32_t ma
 
 	while (n < max && at + n < a->blocks) {
 		uint32_t bit = (at + n) & 63;
-		uint64_t used = ~(a->free[(at + n) >> 6] >> bit); /* shifted-in zeros read as used */
+		uint64_t used =
+			~(a->free[(at + n) >> 6] >> bit); /* shifted-in zeros read as used */
 		uint32_t here = used == 0 ? 64 : (uint32_t)__builtin_ctzll(used);
 
 		n += here;
@@ -211,7 +214,8 @@ void spate_arena_free(struct spate_arena *a, uint32_t first, uint32_t n)
 	a->nfree += n;
 }
 
-/* From the cursor around: the first run that takes all of `ahead`, else the longest of the first few. */
+/* From the cursor around: the first run that takes all of `ahead`, else the longest of the first
+ * few. */
 static uint32_t find_run(const struct spate_arena *a, uint32_t ahead, uint32_t *first)
 {
 	uint32_t at = a->cursor, best = 0;

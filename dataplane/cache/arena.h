@@ -1,20 +1,24 @@
 /*
- * arena.h: one mapping cut into blocks, and who hands them out. The writer's; readers only know `base`.
+ * arena.h: one mapping cut into blocks, and who hands them out. The writer's; readers only know
+ * `base`.
  *
- *   spate_arena_map(a, bytes, block_bytes, &blocks)   maps; may round bytes down to whole pages
+ *   spate_arena_map(a, bytes, block_bytes)            maps; may round bytes down to whole pages
  *   spate_arena_track(a, bitmap, blocks)              all blocks free from here on
  *   n = spate_arena_alloc(a, hint, want, ahead, &first)
  *   spate_arena_free(a, first, n)
  *   spate_arena_unmap(a)
  *
- * Free blocks are a bitmap (1 = free) with a summary above it (1 = this word has a free block). Objects ask
- * for their bytes piece by piece while many fills go on, and still should lie in few runs, because each run
- * costs an iovec. So the allocator knows two things besides `want`: `hint`, the block after the object's last
- * one, and `ahead`, how many the object will want in all. A new run is looked for that could take all of
- * `ahead`, and the cursor moves past all of it, so that the next object starts behind:
+ * Free blocks are a bitmap (1 = free) with a summary above it (1 = this word has a free block).
+ * Objects ask for their bytes piece by piece while many fills go on, and still should lie in few
+ * runs, because each run costs an iovec. So the allocator knows two things besides `want`: `hint`,
+ * the block after the object's last one, and `ahead`, how many the object will want in all. A new
+ * run is looked for that could take all of `ahead`, and the cursor moves past all of it, so that
+ * the next object starts behind:
  *
  *     A A A . . . . . B B . . . . . C . . .      cursor is here: ^
- *           ^hint of A    ^hint of B              (nothing is reserved: when the arena is tight the gaps go)
+ *           ^hint of A    ^hint of B
+ *
+ * Nothing is reserved: when the arena is tight, the gaps are taken.
  */
 #ifndef SPATE_CACHE_ARENA_H
 #define SPATE_CACHE_ARENA_H
@@ -32,7 +36,7 @@ struct spate_arena {
 	uint32_t block_bytes, block_shift;
 	uint32_t blocks, nfree;
 	uint32_t cursor;
-	uint64_t *free;    /* bitmap, then summary; the caller's memory */
+	uint64_t *free; /* bitmap, then summary; the caller's memory */
 	uint64_t *summary;
 };
 
@@ -49,8 +53,8 @@ size_t spate_arena_track_bytes(uint32_t blocks);
 void spate_arena_track(struct spate_arena *a, void *mem, uint32_t blocks);
 
 /*
- * Takes a run of 1..want blocks that starts at *first, at `hint` when that is free (SPATE_NO_BLOCK: none).
- * Returns its length; 0 when nothing is free.
+ * Takes a run of 1..want blocks that starts at *first, at `hint` when that is free (SPATE_NO_BLOCK:
+ * none). Returns its length; 0 when nothing is free.
  */
 uint32_t spate_arena_alloc(struct spate_arena *a, uint32_t hint, uint32_t want, uint32_t ahead,
 			   uint32_t *first);

@@ -1,10 +1,11 @@
 /*
  * blocks.c: which blocks an object has, and room for more bytes.
  *
- * Block i of an object is direct[i], or table[i - 4]. Prefix fills own blocks 0..n; range fills leave holes
- * (SPATE_NO_BLOCK). When the size is known the table is made once, for all of it; else it doubles by copy, and
- * the old copy stays for readers that loaded its address. Doubling makes the copies together at most 16 bytes
- * a block, which is what create set aside (side_max), so tables are inside the byte limit.
+ * Block i of an object is direct[i], or table[i - 4]. Prefix fills own blocks 0..n; range fills
+ * leave holes (SPATE_NO_BLOCK). When the size is known the table is made once, for all of it; else
+ * it doubles by copy, and the old copy stays for readers that loaded its address. Doubling makes
+ * the copies together at most 16 bytes a block, which is what create set aside (side_max), so
+ * tables are inside the byte limit.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -160,8 +161,8 @@ uint64_t spate_cache_max_object(const struct spate_cache *c)
 	return (uint64_t)c->arena.blocks << c->block_shift;
 }
 
-uint64_t spate_cache_room_at(struct spate_cache *c, struct spate_object *o, uint64_t off, uint64_t want,
-			     struct iovec *iov, unsigned max, unsigned *n)
+uint64_t spate_cache_room_at(struct spate_cache *c, struct spate_object *o, uint64_t off,
+			     uint64_t want, struct iovec *iov, unsigned max, unsigned *n)
 {
 	uint64_t size = atomic_load_explicit(&o->size, memory_order_relaxed);
 	uint64_t most = size != SPATE_SIZE_UNKNOWN ? size : spate_cache_max_object(c);
@@ -199,11 +200,11 @@ uint64_t spate_cache_room_at(struct spate_cache *c, struct spate_object *o, uint
 	return point_at(c, o, off, got, iov, max, n);
 }
 
-uint64_t spate_cache_room(struct spate_cache *c, struct spate_object *o, uint64_t want, struct iovec *iov,
-			  unsigned max, unsigned *n)
+uint64_t spate_cache_room(struct spate_cache *c, struct spate_object *o, uint64_t want,
+			  struct iovec *iov, unsigned max, unsigned *n)
 {
-	return spate_cache_room_at(c, o, atomic_load_explicit(&o->filled, memory_order_relaxed), want, iov,
-				   max, n);
+	return spate_cache_room_at(c, o, atomic_load_explicit(&o->filled, memory_order_relaxed),
+				   want, iov, max, n);
 }
 
 /* `filled` swallows the whole blocks that ranges put right behind it. */
@@ -220,7 +221,8 @@ static uint64_t swallow(const struct spate_cache *c, const struct spate_object *
 
 static uint64_t tell(struct spate_object *o)
 {
-	return atomic_exchange_explicit(&o->waiting, 0, memory_order_acq_rel); /* see spate_object_wait */
+	return atomic_exchange_explicit(&o->waiting, 0,
+					memory_order_acq_rel); /* see spate_object_wait */
 }
 
 uint64_t spate_cache_filled(struct spate_cache *c, struct spate_object *o, uint64_t n)
@@ -244,7 +246,8 @@ static bool make_ranges(struct spate_cache *c, struct spate_object *o, uint64_t 
 	if (s == NULL)
 		return false;
 	memset(s->data, 0, bytes);
-	atomic_store_explicit(&o->ranges, (_Atomic uint64_t *)(void *)s->data, memory_order_release);
+	atomic_store_explicit(&o->ranges, (_Atomic uint64_t *)(void *)s->data,
+			      memory_order_release);
 	return true;
 }
 
@@ -275,13 +278,15 @@ int spate_cache_filled_at(struct spate_cache *c, struct spate_object *o, uint64_
 	for (uint32_t i = first; i < last; i++) {
 		uint64_t word = atomic_load_explicit(&words[i >> 6], memory_order_relaxed);
 
-		atomic_store_explicit(&words[i >> 6], word | 1ull << (i & 63), memory_order_release);
+		atomic_store_explicit(&words[i >> 6], word | 1ull << (i & 63),
+				      memory_order_release);
 	}
 	*waiting = tell(o);
 	return 0;
 }
 
-/* Gives back whole blocks past `size`. No reader was ever pointed at them, so no grace period is needed. */
+/* Gives back whole blocks past `size`. No reader was ever pointed at them, so no grace period is
+ * needed. */
 void spate_blocks_trim(struct spate_cache *c, struct spate_object *o, uint64_t size)
 {
 	uint32_t i = (uint32_t)spate_blocks_for(c, size), *e;

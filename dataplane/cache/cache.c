@@ -21,7 +21,8 @@
 #define SIDE_PER_BLOCK 16u
 #define LOW_BYTES      (32ull << 20) /* the low-water mark at most: 25 ms of filling at 10 Gbit/s */
 
-/* Where the parts of the fixed mapping start; each on a cache line, each reader's pins on pages of its own. */
+/* Where the parts of the fixed mapping start; each on a cache line, each reader's pins on pages of
+ * its own. */
 struct plan {
 	uint32_t blocks, slots;
 	size_t readers, pins, pins_each, index, ghost, bitmap, total;
@@ -55,7 +56,8 @@ static uint64_t bytes_for(uint32_t blocks, uint32_t block_bytes, unsigned reader
 /* The most blocks that fit with all they need. */
 static uint32_t most_blocks(uint64_t bytes, uint32_t block_bytes, unsigned readers)
 {
-	uint32_t low = 0, high = bytes / block_bytes < BLOCKS_MAX ? (uint32_t)(bytes / block_bytes) : BLOCKS_MAX;
+	uint32_t low = 0, high = bytes / block_bytes < BLOCKS_MAX ? (uint32_t)(bytes / block_bytes)
+								  : BLOCKS_MAX;
 
 	while (low < high) {
 		uint32_t mid = low + (high - low + 1) / 2;
@@ -93,12 +95,14 @@ static void lay_out(struct spate_cache *c, const struct plan *p, unsigned reader
 	c->grace = c->limbo = empty;
 }
 
-int spate_cache_create(struct spate_cache **out, uint64_t bytes, uint32_t block_bytes, unsigned readers)
+int spate_cache_create(struct spate_cache **out, uint64_t bytes, uint32_t block_bytes,
+		       unsigned readers)
 {
 	if (block_bytes == 0)
 		block_bytes = BLOCK_DEFAULT;
-	if (block_bytes < BLOCK_MIN || block_bytes > BLOCK_MAX || (block_bytes & (block_bytes - 1)) != 0 ||
-	    readers < 1 || readers > SPATE_READERS_MAX || bytes > SIZE_MAX / 2)
+	if (block_bytes < BLOCK_MIN || block_bytes > BLOCK_MAX ||
+	    (block_bytes & (block_bytes - 1)) != 0 || readers < 1 || readers > SPATE_READERS_MAX ||
+	    bytes > SIZE_MAX / 2)
 		return -EINVAL;
 	uint32_t blocks = most_blocks(bytes, block_bytes, readers);
 
@@ -144,7 +148,8 @@ void spate_cache_destroy(struct spate_cache *c)
 	if (c == NULL)
 		return;
 	for (uint32_t i = 0; i < c->made; i++) {
-		if (atomic_load_explicit(&c->pool[i].state, memory_order_relaxed) != SPATE_OBJECT_FREE)
+		if (atomic_load_explicit(&c->pool[i].state, memory_order_relaxed) !=
+		    SPATE_OBJECT_FREE)
 			spate_cache_free_slot(c, &c->pool[i]);
 	}
 	while (c->old_meta_first < c->old_meta_n)

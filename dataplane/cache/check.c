@@ -4,14 +4,14 @@
 
 #include "dataplane/cache/internal.h"
 
-#define MUST(cond, ...)                                                                    \
-	do {                                                                               \
-		if (!(cond)) {                                                             \
-			fprintf(stderr, "cache check, line %d: %s: ", __LINE__, #cond);    \
-			fprintf(stderr, __VA_ARGS__);                                      \
-			fputc('\n', stderr);                                               \
-			abort();                                                           \
-		}                                                                          \
+#define MUST(cond, ...)                                                                 \
+	do {                                                                            \
+		if (!(cond)) {                                                          \
+			fprintf(stderr, "cache check, line %d: %s: ", __LINE__, #cond); \
+			fprintf(stderr, __VA_ARGS__);                                   \
+			fputc('\n', stderr);                                            \
+			abort();                                                        \
+		}                                                                       \
 	} while (0)
 
 /* Blocks are owned once: by one object or by nobody, as the bitmap says. */
@@ -24,7 +24,8 @@ static void check_blocks(const struct spate_cache *c, const struct spate_object 
 	for (uint32_t i = 0; (e = spate_object_entry(o, i)) != NULL; i++) {
 		bool inside = ((uint64_t)i << c->block_shift) < filled;
 
-		MUST(!inside || *e != SPATE_NO_BLOCK, "object %u: block %u is filled and missing", o->id, i);
+		MUST(!inside || *e != SPATE_NO_BLOCK, "object %u: block %u is filled and missing",
+		     o->id, i);
 		if (*e == SPATE_NO_BLOCK)
 			continue;
 		MUST(*e < c->arena.blocks, "object %u block %u: %u", o->id, i, *e);
@@ -35,9 +36,11 @@ static void check_blocks(const struct spate_cache *c, const struct spate_object 
 	}
 	MUST(n == o->nblocks, "object %u: %u blocks, says %u", o->id, n, o->nblocks);
 	MUST(filled <= size, "object %u: filled past its size", o->id);
-	MUST(atomic_load(&o->state) != SPATE_OBJECT_COMPLETE || filled == size, "object %u: short", o->id);
+	MUST(atomic_load(&o->state) != SPATE_OBJECT_COMPLETE || filled == size, "object %u: short",
+	     o->id);
 	if (atomic_load(&o->table) != NULL)
-		for (struct spate_side *s = spate_side_of(atomic_load(&o->table)); s != NULL; s = s->older)
+		for (struct spate_side *s = spate_side_of(atomic_load(&o->table)); s != NULL;
+		     s = s->older)
 			*side += s->bytes;
 	if (atomic_load(&o->ranges) != NULL)
 		*side += spate_side_of((void *)atomic_load(&o->ranges))->bytes;
@@ -52,7 +55,8 @@ static void check_object(const struct spate_cache *c, const struct spate_object 
 	MUST(indexed == (found == o->id), "object %u: index finds %u", o->id, found);
 	MUST(o->queue == SPATE_S3_NONE || indexed, "object %u: queued, not indexed", o->id);
 	MUST(indexed || retired || o->holds > 0, "object %u: lost", o->id);
-	MUST(!(o->flags & SPATE_O_PUBLISHED) == (atomic_load(&o->meta) == NULL), "object %u: meta", o->id);
+	MUST(!(o->flags & SPATE_O_PUBLISHED) == (atomic_load(&o->meta) == NULL), "object %u: meta",
+	     o->id);
 	MUST(atomic_load(&o->state) != SPATE_OBJECT_FILLING || retired || o->holds > 0,
 	     "object %u: being filled by nobody", o->id);
 	MUST(atomic_load(&o->freq) <= 3, "object %u: freq", o->id);
@@ -68,7 +72,8 @@ static void check_queue(const struct spate_cache *c, const struct spate_s3_list 
 	for (uint32_t id = l->head; id != SPATE_NO_LINK; prev = id, id = c->pool[id].next, n++) {
 		const struct spate_object *o = &c->pool[id];
 
-		MUST(n < l->count && o->queue == queue && o->prev == prev, "object %u in queue %u", id, queue);
+		MUST(n < l->count && o->queue == queue && o->prev == prev, "object %u in queue %u",
+		     id, queue);
 		weight += spate_s3_weight(o);
 	}
 	MUST(l->tail == prev && n == l->count, "queue %u: %u of %u", queue, n, l->count);
@@ -76,14 +81,16 @@ static void check_queue(const struct spate_cache *c, const struct spate_s3_list 
 	     (unsigned long)l->weight);
 }
 
-static void check_list(const struct spate_cache *c, const struct spate_list *l, bool limbo, uint64_t *coming)
+static void check_list(const struct spate_cache *c, const struct spate_list *l, bool limbo,
+		       uint64_t *coming)
 {
 	uint32_t n = 0, prev = SPATE_NO_LINK;
 
 	for (uint32_t id = l->head; id != SPATE_NO_LINK; prev = id, id = c->pool[id].next, n++) {
 		const struct spate_object *o = &c->pool[id];
 
-		MUST(n < l->count && (o->flags & SPATE_O_RETIRED) && o->prev == prev, "object %u", id);
+		MUST(n < l->count && (o->flags & SPATE_O_RETIRED) && o->prev == prev, "object %u",
+		     id);
 		MUST(!(o->flags & SPATE_O_LIMBO) == !limbo, "object %u", id);
 		if (o->flags & SPATE_O_COMING)
 			*coming += o->nblocks;
@@ -104,7 +111,8 @@ void spate_cache_check(const struct spate_cache *c)
 		MUST(o->id == i, "slot %u says %u", i, o->id);
 		if (atomic_load(&o->state) == SPATE_OBJECT_FREE) {
 			MUST(o->nblocks == 0 && o->holds == 0 && o->queue == SPATE_S3_NONE &&
-			     !spate_cache_pinned(c, o), "free slot %u is in use", i);
+				     !spate_cache_pinned(c, o),
+			     "free slot %u is in use", i);
 			continue;
 		}
 		objects++;

@@ -29,7 +29,8 @@ static void add_past(struct spate_bucket *b, int64_t n)
 }
 
 /* Where the entry with this key sits, and in which bucket; NULL when it is not in. */
-static _Atomic uint64_t *find(const struct spate_index *x, const struct spate_key *key, uint64_t *at)
+static _Atomic uint64_t *find(const struct spate_index *x, const struct spate_key *key,
+			      uint64_t *at)
 {
 	for (*at = key->lo;; (*at)++) {
 		struct spate_bucket *b = &x->bucket[*at & x->mask];

@@ -1,10 +1,10 @@
 /*
  * index.h: key -> object id. One writer; any number of readers at the same time, without locks.
  *
- * A bucket is one cache line: seven entries and a count of how many entries that hashed here (or passed
- * through here) sit further on. A lookup reads one line nearly always, hit or miss, and goes on to the next
- * bucket only while that count is not zero. The table is sized once for all slots of the object pool, so it
- * is never rehashed and an entry never moves:
+ * A bucket is one cache line: seven entries and a count of how many entries that hashed here (or
+ * passed through here) sit further on. A lookup reads one line nearly always, hit or miss, and goes
+ * on to the next bucket only while that count is not zero. The table is sized once for all slots of
+ * the object pool, so it is never rehashed and an entry never moves:
  *
  *     bucket: | tag:id | tag:id |   0    | tag:id |   0    |   0    |   0    | past |
  *               ^ 32 bits of key.hi, then id + 1; 0 is empty
@@ -14,8 +14,8 @@
  *             past++ on full buckets                 object(e).key is there
  *             store release entry
  *   replace:  store release over the old entry       sees the old or the new, never neither
- *   remove:   store entry = 0, then past--           a reader that has e already may use the object until
- *                                                    it quiesces: the slot is reused only after (qsbr.h)
+ *   remove:   store entry = 0, then past--           may still use e until it quiesces;
+ *                                                    the slot is reused only after (qsbr.h)
  */
 #ifndef SPATE_CACHE_INDEX_H
 #define SPATE_CACHE_INDEX_H
@@ -47,7 +47,8 @@ void spate_index_init(struct spate_index *x, void *mem, uint32_t objects,
 
 #define SPATE_NO_OBJECT UINT32_MAX
 
-/* Writer. Puts o in; returns the id of the object with the same key it replaced, or SPATE_NO_OBJECT. */
+/* Writer. Puts o in; returns the id of the object with the same key it replaced, or
+ * SPATE_NO_OBJECT. */
 uint32_t spate_index_put(struct spate_index *x, const struct spate_object *o);
 /* Writer. Takes exactly o out; o is in. */
 void spate_index_remove(struct spate_index *x, const struct spate_object *o);

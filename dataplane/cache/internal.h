@@ -1,5 +1,6 @@
 /*
- * internal.h: the cache's insides, shared by the files of this folder (and its tests), by nobody else.
+ * internal.h: the cache's insides, shared by the files of this folder (and its tests), by nobody
+ * else.
  *
  *   cache.c    create, destroy, usage           read.c     lookup, pin (hit path)
  *   write.c    insert, publish, complete, ...   object.c   where the bytes are, how far filled
@@ -25,15 +26,16 @@
 
 /* o->flags */
 enum {
-	SPATE_O_INDEXED = 1,   /* a lookup can find it */
-	SPATE_O_RETIRED = 2,   /* in grace or limbo */
-	SPATE_O_LIMBO = 4,     /* in limbo */
-	SPATE_O_COMING = 8,    /* in grace and unheld: its blocks are counted in blocks_coming */
+	SPATE_O_INDEXED = 1, /* a lookup can find it */
+	SPATE_O_RETIRED = 2, /* in grace or limbo */
+	SPATE_O_LIMBO = 4,   /* in limbo */
+	SPATE_O_COMING = 8,  /* in grace and unheld: its blocks are counted in blocks_coming */
 	SPATE_O_PUBLISHED = 16,
 	SPATE_O_PRIVATE = 32,
 };
 
-/* A block table's or ranges bitmap's memory; o->table points at data[0]. Older tables live with the object. */
+/* A block table's or ranges bitmap's memory; o->table points at data[0]. Older tables live with the
+ * object. */
 struct spate_side {
 	struct spate_side *older;
 	uint64_t bytes; /* whole allocation, as counted */
@@ -63,12 +65,12 @@ struct spate_cache {
 	_Alignas(64) struct spate_arena arena;
 	struct spate_s3fifo s3;
 	uint32_t objects_max, objects; /* slots, slots not free */
-	uint32_t made;                 /* slots [0, made) were used before; the rest is untouched memory */
-	uint32_t free_slot;            /* of those made */
+	uint32_t made;      /* slots [0, made) were used before; the rest is untouched memory */
+	uint32_t free_slot; /* of those made */
 	struct spate_list grace, limbo;
-	uint32_t blocks_coming;       /* will be free once the grace period ends */
+	uint32_t blocks_coming;         /* will be free once the grace period ends */
 	uint32_t low_blocks, low_slots; /* keep so many free or coming */
-	uint64_t side_bytes, side_max; /* block tables and ranges bitmaps */
+	uint64_t side_bytes, side_max;  /* block tables and ranges bitmaps */
 	uint64_t meta_bytes;
 	struct spate_old_meta *old_meta; /* a queue: [old_meta_first, old_meta_n) */
 	uint32_t old_meta_first, old_meta_n, old_meta_cap;

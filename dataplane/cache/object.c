@@ -1,13 +1,14 @@
-/* object.c: where an object's bytes are and how far they have come, as a reader may see it at any moment. */
+/* object.c: where an object's bytes are and how far they have come, as a reader may see it at any
+ * moment. */
 #include "dataplane/cache/internal.h"
 
 /*
- * A range fill marks whole blocks beyond `filled`; the last block of the object counts as whole at its end.
- * Memory order: the writer writes bytes and block number, then sets the bit (release); we read the bit
- * (acquire), then block number and bytes.
+ * A range fill marks whole blocks beyond `filled`; the last block of the object counts as whole at
+ * its end. Memory order: the writer writes bytes and block number, then sets the bit (release); we
+ * read the bit (acquire), then block number and bytes.
  */
-static uint64_t ready_in_ranges(const struct spate_cache *c, const struct spate_object *o, uint64_t off,
-				uint64_t size)
+static uint64_t ready_in_ranges(const struct spate_cache *c, const struct spate_object *o,
+				uint64_t off, uint64_t size)
 {
 	_Atomic uint64_t *words = atomic_load_explicit(&o->ranges, memory_order_acquire);
 	uint64_t nblocks = spate_blocks_for(c, size), first = off >> c->block_shift, at = first;
@@ -49,8 +50,8 @@ uint64_t spate_object_iov(const struct spate_cache *c, const struct spate_object
 {
 	uint64_t ready = spate_object_ready(c, o, off), done = 0;
 	/*
-	 * After `ready`: the table we load now is the one, or a later copy of the one, that held these block
-	 * numbers when they became ready.
+	 * After `ready`: the table we load now is the one, or a later copy of the one, that held
+	 * these block numbers when they became ready.
 	 */
 	const uint32_t *table = atomic_load_explicit(&o->table, memory_order_acquire);
 	uint32_t i = (uint32_t)(off >> c->block_shift);
@@ -60,8 +61,8 @@ uint64_t spate_object_iov(const struct spate_cache *c, const struct spate_object
 	if (len > ready)
 		len = ready;
 	for (; done < len; i++, in = 0) {
-		uint32_t block = i < SPATE_DIRECT_BLOCKS ? o->direct[i] :
-							   table[i - SPATE_DIRECT_BLOCKS];
+		uint32_t block =
+			i < SPATE_DIRECT_BLOCKS ? o->direct[i] : table[i - SPATE_DIRECT_BLOCKS];
 		uint8_t *p = c->base + ((uint64_t)block << c->block_shift) + in;
 		uint64_t here = c->block_bytes - in < len - done ? c->block_bytes - in : len - done;
 
@@ -83,10 +84,12 @@ uint64_t spate_object_iov(const struct spate_cache *c, const struct spate_object
  *     reader   waiting |= me ─▶ read filled, state
  *     writer   filled = ...  ─▶ tell (waiting exchanged with 0)
  *
- * Both middle steps are read-modify-writes of `waiting`. If ours is first the writer gets our bit; if the
- * writer's is first we synchronise with it and see what it stored. Either way nobody sleeps on bytes.
+ * Both middle steps are read-modify-writes of `waiting`. If ours is first the writer gets our bit;
+ * if the writer's is first we synchronise with it and see what it stored. Either way nobody sleeps
+ * on bytes.
  */
-bool spate_object_wait(const struct spate_cache *c, struct spate_object *o, unsigned reader, uint64_t off)
+bool spate_object_wait(const struct spate_cache *c, struct spate_object *o, unsigned reader,
+		       uint64_t off)
 {
 	atomic_fetch_or_explicit(&o->waiting, 1ull << reader, memory_order_acq_rel);
 	if (atomic_load_explicit(&o->state, memory_order_acquire) != SPATE_OBJECT_FILLING)

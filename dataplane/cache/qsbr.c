@@ -26,7 +26,8 @@ uint64_t spate_qsbr_expired(const struct spate_qsbr *q)
 	uint64_t least = UINT64_MAX;
 
 	for (unsigned i = 0; i < q->readers; i++) {
-		/* acquire: what the reader did before it quiesced is over before we reuse the memory */
+		/* acquire: what the reader did before it quiesced is over before we reuse the
+		 * memory */
 		uint64_t seen = atomic_load_explicit(&q->reader[i].seen, memory_order_acquire);
 
 		if (seen != 0 && seen < least)

@@ -1,18 +1,21 @@
 /*
- * qsbr.h: when has every reader let go of what the writer took away? Quiescent-state based reclamation
- * (McKenney; Hart et al., "Performance of memory reclamation for lockless synchronization", 2007).
+ * qsbr.h: when has every reader let go of what the writer took away? Quiescent-state based
+ * reclamation (McKenney; Hart et al., "Performance of memory reclamation for lockless
+ * synchronization", 2007).
  *
- * A reader says once a loop turn "I hold no unpinned pointer" by copying the epoch. The writer unlinks,
- * remembers the epoch r, steps the epoch to r + 1, and may free once every online reader has copied > r:
+ * A reader says once a loop turn "I hold no unpinned pointer" by copying the epoch. The writer
+ * unlinks, remembers the epoch r, steps the epoch to r + 1, and may free once every online reader
+ * has copied > r:
  *
  *     writer   unlink X   r = 7   epoch = 8        ...      min(seen) = 8 > 7: free X
- *     reader        uses X ...            quiesce: seen = 8 (acquire: the unlink is visible from here on)
+ *     reader        uses X ...            quiesce: seen = 8 (from here on it sees the unlink)
  *
- * The reader that wakes up is the hard part: it must not read the index while the writer still believes it
- * is offline. Reader: store seen, then read the index. Writer: unlink, then read seen. That is Dekker's
- * pattern; instead of fences (which ThreadSanitizer does not follow) both sides step through a
- * read-modify-write of the same variable, the epoch. Those are totally ordered, and the later one
- * synchronises with the earlier: either the writer sees `seen`, or the reader sees the unlink.
+ * The reader that wakes up is the hard part: it must not read the index while the writer still
+ * believes it is offline. Reader: store seen, then read the index. Writer: unlink, then read seen.
+ * That is Dekker's pattern; instead of fences (which ThreadSanitizer does not follow) both sides
+ * step through a read-modify-write of the same variable, the epoch. Those are totally ordered, and
+ * the later one synchronises with the earlier: either the writer sees `seen`, or the reader sees
+ * the unlink.
  *
  *     reader   seen = e ─▶ epoch += 0 ─▶ read index
  *     writer   unlink   ─▶ epoch += 1 ─▶ read seen

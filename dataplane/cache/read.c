@@ -1,4 +1,5 @@
-/* read.c: the hit path. One index line, one object line, one line of this reader's own pin counts. */
+/* read.c: the hit path. One index line, one object line, one line of this reader's own pin counts.
+ */
 #include "dataplane/cache/internal.h"
 
 struct spate_object *spate_cache_lookup(struct spate_cache *c, const struct spate_key *key)
@@ -13,8 +14,9 @@ struct spate_object *spate_cache_lookup(struct spate_cache *c, const struct spat
 	if (atomic_load_explicit(&o->state, memory_order_acquire) == SPATE_OBJECT_FAILED)
 		return NULL;
 	/*
-	 * Two readers, or a reader and the writer, may overwrite each other here and lose a count: S3-FIFO
-	 * does not mind, and a popular object's line stays shared because 3 is not written again.
+	 * Two readers, or a reader and the writer, may overwrite each other here and lose a count:
+	 * S3-FIFO does not mind, and a popular object's line stays shared because 3 is not written
+	 * again.
 	 */
 	uint8_t freq = atomic_load_explicit(&o->freq, memory_order_relaxed);
 
@@ -26,9 +28,10 @@ struct spate_object *spate_cache_lookup(struct spate_cache *c, const struct spat
 /*
  * The counts are this reader's alone, so a pin is a load, an add and a store.
  *
- *   pin:   relaxed. The writer looks at pins only after this reader has quiesced (release) since the object
- *          left the index, or after it let go of the hold it handed over: both make the pin visible.
- *   unpin: release, so that our reads of the bytes come before the writer, who sees 0, reuses them.
+ *   pin:   relaxed. The writer looks at pins only after this reader has quiesced (release) since
+ * the object left the index, or after it let go of the hold it handed over: both make the pin
+ * visible. unpin: release, so that our reads of the bytes come before the writer, who sees 0,
+ * reuses them.
  */
 void spate_cache_pin(struct spate_cache *c, unsigned reader, struct spate_object *o)
 {

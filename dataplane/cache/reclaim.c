@@ -1,12 +1,12 @@
 /*
- * reclaim.c: taking objects away. Eviction makes blocks *coming*; they are free once every reader has passed a
- * quiescent state. So that a fill need not wait for that, eviction runs ahead of need:
+ * reclaim.c: taking objects away. Eviction makes blocks *coming*; they are free once every reader
+ * has passed a quiescent state. So that a fill need not wait for that, eviction runs ahead of need:
  *
  *     blocks:  |  free  | coming |            in use             |
  *              |<- low-water  -->|   below it: evict
  *
- * A fill that finds nothing free gets 0 from spate_cache_room, and tries again after the next reclaim, which
- * is as soon as each worker has turned its loop once (or sleeps).
+ * A fill that finds nothing free gets 0 from spate_cache_room, and tries again after the next
+ * reclaim, which is as soon as each worker has turned its loop once (or sleeps).
  */
 #include <stdlib.h>
 
@@ -62,7 +62,8 @@ void spate_cache_retire(struct spate_cache *c, struct spate_object *o)
 
 void spate_cache_free_slot(struct spate_cache *c, struct spate_object *o)
 {
-	struct spate_meta *meta = (struct spate_meta *)atomic_load_explicit(&o->meta, memory_order_relaxed);
+	struct spate_meta *meta =
+		(struct spate_meta *)atomic_load_explicit(&o->meta, memory_order_relaxed);
 
 	spate_blocks_free_all(c, o);
 	if (meta != NULL)
@@ -120,7 +121,8 @@ void spate_meta_retire(struct spate_cache *c, struct spate_meta *meta)
 
 static void reclaim_metas(struct spate_cache *c, uint64_t expired)
 {
-	while (c->old_meta_first < c->old_meta_n && c->old_meta[c->old_meta_first].stamp < expired) {
+	while (c->old_meta_first < c->old_meta_n &&
+	       c->old_meta[c->old_meta_first].stamp < expired) {
 		struct spate_meta *meta = c->old_meta[c->old_meta_first++].meta;
 
 		c->meta_bytes -= spate_meta_bytes(meta);

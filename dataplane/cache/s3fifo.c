@@ -61,11 +61,13 @@ void spate_s3fifo_grow(struct spate_s3fifo *s, struct spate_object *o, uint32_t 
 }
 
 struct spate_object *spate_s3fifo_evict(struct spate_s3fifo *s,
-					bool (*busy)(void *ctx, const struct spate_object *o), void *ctx)
+					bool (*busy)(void *ctx, const struct spate_object *o),
+					void *ctx)
 {
 	/*
-	 * A queue whose objects are all in use must not keep us from the other. One turn of small shows it
-	 * (each object there is busy, promoted or gone); main takes four, until the counters have run down.
+	 * A queue whose objects are all in use must not keep us from the other. One turn of small
+	 * shows it (each object there is busy, promoted or gone); main takes four, until the
+	 * counters have run down.
 	 */
 	uint64_t busy_small = 0, busy_main = 0;
 

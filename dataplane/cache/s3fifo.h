@@ -1,6 +1,6 @@
 /*
- * s3fifo.h: which object goes when room is needed. Yang et al., "FIFO queues are all you need for cache
- * eviction", SOSP 2023. The writer's; readers only raise o->freq (0..3).
+ * s3fifo.h: which object goes when room is needed. Yang et al., "FIFO queues are all you need for
+ * cache eviction", SOSP 2023. The writer's; readers only raise o->freq (0..3).
  *
  *     new key ────────────► small (10 %) ──freq > 1──► main (90 %) ◄─┐
  *                              │ else                    │ freq > 0: freq - 1, again
@@ -9,10 +9,12 @@
  *                           ghost (keys only)            ▼ gone
  *
  * Differences from the paper, as objects here differ in size and may be in use:
- *  - queues and ghost are measured in blocks (an object weighs at least 1), as libCacheSim does with bytes;
- *  - which queue to take from is decided before each step, not once an eviction: small while it holds a tenth
- *    or more of the capacity, or main has nothing to give;
- *  - hits while an object is being filled count, so freq is kept when it enters (the paper starts at 0);
+ *  - queues and ghost are measured in blocks (an object weighs at least 1), as libCacheSim does
+ *    with bytes;
+ *  - which queue to take from is decided before each step, not once an eviction: small while it
+ *    holds a tenth or more of the capacity, or main has nothing to give;
+ *  - hits while an object is being filled count, so freq is kept when it enters (the paper starts
+ *    at 0);
  *  - an object in use (`busy`) goes back to the head of its queue as it is.
  */
 #ifndef SPATE_CACHE_S3FIFO_H

@@ -10,7 +10,8 @@ size_t spate_meta_bytes(const struct spate_meta *meta)
 	return sizeof(*meta) + meta->head_len;
 }
 
-static struct spate_object *take_slot(struct spate_cache *c, const struct spate_key *key, uint16_t flags)
+static struct spate_object *take_slot(struct spate_cache *c, const struct spate_key *key,
+				      uint16_t flags)
 {
 	if (!spate_cache_make_room(c, 0, 1)) {
 		c->no_room++;
@@ -82,7 +83,8 @@ int spate_cache_publish(struct spate_cache *c, struct spate_object *o, struct sp
 static uint64_t end_fill(struct spate_object *o, enum spate_object_state state)
 {
 	atomic_store_explicit(&o->state, state, memory_order_release);
-	return atomic_exchange_explicit(&o->waiting, 0, memory_order_acq_rel); /* see spate_object_wait */
+	return atomic_exchange_explicit(&o->waiting, 0,
+					memory_order_acq_rel); /* see spate_object_wait */
 }
 
 static void enter_queue(struct spate_cache *c, struct spate_object *o)
@@ -153,7 +155,8 @@ static bool old_meta_room(struct spate_cache *c)
 void spate_cache_refresh(struct spate_cache *c, struct spate_object *o, struct spate_meta *meta,
 			 int64_t expires_s)
 {
-	struct spate_meta *old = (struct spate_meta *)atomic_load_explicit(&o->meta, memory_order_relaxed);
+	struct spate_meta *old =
+		(struct spate_meta *)atomic_load_explicit(&o->meta, memory_order_relaxed);
 
 	assert(o->flags & SPATE_O_PUBLISHED);
 	if (meta != NULL && !old_meta_room(c)) {

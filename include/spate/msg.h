@@ -10,7 +10,7 @@
  *
  * Sleep and wake: a consumer that is about to sleep stores sleeping = 1, checks the ring once more, then
  * sleeps on its eventfd. A producer pushes, then looks at sleeping, and writes the eventfd only if it is set;
- * a sequentially consistent fence on both sides closes the gap (Dekker). So a busy plane costs no syscall.
+ * a read-modify-write of that flag on both sides closes the gap (Dekker; drawn in ring.c). So a busy plane costs no syscall.
  */
 #ifndef SPATE_MSG_H
 #define SPATE_MSG_H

@@ -1,4 +1,5 @@
-/* lib.h: what the cache tests share: small caches, keys by number, objects filled with a known pattern. */
+/* lib.h: what the cache tests share: small caches, keys by number, objects filled with a known
+ * pattern. */
 #ifndef TESTS_CACHE_LIB_H
 #define TESTS_CACHE_LIB_H
 
@@ -59,7 +60,8 @@ static inline void write_pattern(uint64_t n, uint64_t at, const struct iovec *io
 }
 
 /* Fills up to `bytes` more; returns how many found room. */
-static inline uint64_t fill_some(struct spate_cache *c, struct spate_object *o, uint64_t n, uint64_t bytes)
+static inline uint64_t fill_some(struct spate_cache *c, struct spate_object *o, uint64_t n,
+				 uint64_t bytes)
 {
 	uint64_t done = 0;
 
@@ -106,8 +108,8 @@ static inline struct spate_object *look(struct spate_cache *c, uint64_t n)
 }
 
 /* Every byte of [off, off + len) is the pattern's, through the reader's iovecs. */
-static inline void expect_pattern(struct spate_cache *c, struct spate_object *o, uint64_t n, uint64_t off,
-				  uint64_t len)
+static inline void expect_pattern(struct spate_cache *c, struct spate_object *o, uint64_t n,
+				  uint64_t off, uint64_t len)
 {
 	while (len > 0) {
 		struct iovec iov[3];

@@ -1,6 +1,7 @@
 /*
- * Everything at once, at random: fills side by side, pins, holds, purges, replacements, ranges, refreshes.
- * After each few steps every invariant is walked, and the bytes of what can be found are compared.
+ * Everything at once, at random: fills side by side, pins, holds, purges, replacements, ranges,
+ * refreshes. After each few steps every invariant is walked, and the bytes of what can be found are
+ * compared.
  */
 #include "lib.h"
 

@@ -70,7 +70,8 @@ static void put_replaces_the_same_key(void **state)
 	assert_int_equal(x.count, 1);
 }
 
-/* 100 keys of one bucket: they spill over many buckets, the last one even around the end of the table. */
+/* 100 keys of one bucket: they spill over many buckets, the last one even around the end of the
+ * table. */
 static void a_crowded_bucket_spills_and_heals(void **state)
 {
 	for (uint32_t i = 0; i < 100; i++) {
@@ -84,7 +85,8 @@ static void a_crowded_bucket_spills_and_heals(void **state)
 	for (uint32_t i = 1; i < 100; i += 2)
 		spate_index_remove(&x, &pool[i]);
 	for (uint64_t b = 0; b <= x.mask; b++)
-		assert_int_equal(atomic_load(&x.bucket[b].past), 0); /* misses cost one line again */
+		assert_int_equal(atomic_load(&x.bucket[b].past),
+				 0); /* misses cost one line again */
 }
 
 /* Few different keys, so that buckets overflow and replacements happen all the time. */

@@ -278,7 +278,8 @@ static void eviction_runs_ahead_of_need(void **state)
 {
 	spate_cache_online(c, 0);
 	for (uint64_t n = 0; n < 1000; n++) {
-		assert_non_null(store(c, n, 2 * BLOCK)); /* never has to wait, one turn of the reader behind */
+		assert_non_null(store(
+			c, n, 2 * BLOCK)); /* never has to wait, one turn of the reader behind */
 		spate_cache_reclaim(c);
 		spate_cache_quiesce(c, 0);
 	}
@@ -377,7 +378,8 @@ static void remove_all_spares_who_is_reading(void **state)
 	assert_int_equal(c->arena.nfree, c->arena.blocks);
 }
 
-/* Sizes from the smallest to a million objects: everything fits in what was asked for, everything is found. */
+/* Sizes from the smallest to a million objects: everything fits in what was asked for, everything
+ * is found. */
 static void scales_to_a_million_objects(void **state)
 {
 	for (uint64_t n = 1000; n <= 1000000; n *= 10) {

@@ -88,7 +88,8 @@ static void the_prefix_swallows_a_range_it_reaches(void **state)
 	uint64_t waiting;
 
 	fill_at(o, 1, 2 * BLOCK, 3 * BLOCK);
-	assert_int_equal(spate_cache_room(c, o, 8 * BLOCK, iov, 8, &n), 2 * BLOCK); /* not over the range */
+	assert_int_equal(spate_cache_room(c, o, 8 * BLOCK, iov, 8, &n),
+			 2 * BLOCK); /* not over the range */
 	write_pattern(1, 0, iov, n);
 	spate_cache_filled(c, o, 2 * BLOCK);
 	assert_int_equal(atomic_load(&o->filled), 5 * BLOCK);

@@ -1,10 +1,12 @@
 /*
- * S3-FIFO against a model that is nothing but lists in arrays, written from the paper and s3fifo.h's list of
- * differences: the same hits, misses and victims, one by one, over seeded traces.
+ * S3-FIFO against a model that is nothing but lists in arrays, written from the paper and
+ * s3fifo.h's list of differences: the same hits, misses and victims, one by one, over seeded
+ * traces.
  */
 #include "lib.h"
 
-/* What the paper's algorithm hits on these traces, as the model counts it; a change of policy shows here. */
+/* What the paper's algorithm hits on these traces, as the model counts it; a change of policy shows
+ * here. */
 enum { HITS_ZIPF_UNIT = 65660, HITS_ZIPF_MIXED = 32828, HITS_SCAN = 11658, HITS_LOOP = 17190 };
 
 enum { KEYS = 20000, SLOTS = 4096 };
@@ -223,7 +225,8 @@ static void request(uint32_t key, uint32_t weight)
 	assert_int_equal(s.ghost.entries, m.ghost.n);
 }
 
-/* Key i with a chance in proportion to 1 / (i + flat): Zipf-Mandelbrot, in integers, so the same everywhere. */
+/* Key i with a chance in proportion to 1 / (i + flat): Zipf-Mandelbrot, in integers, so the same
+ * everywhere. */
 static uint32_t zipf(uint64_t *seed, uint32_t flat, uint32_t n)
 {
 	static uint64_t cdf[KEYS];

@@ -1,7 +1,8 @@
 /*
- * Readers while the writer writes: four reader threads look up, pin, read bytes and let go, sleep and wake, while
- * this thread fills, evicts, replaces, purges and refreshes as fast as it can. Each byte that was ready must be
- * the right one for as long as it is pinned. Under ThreadSanitizer the orders drawn in the headers are checked.
+ * Readers while the writer writes: four reader threads look up, pin, read bytes and let go, sleep
+ * and wake, while this thread fills, evicts, replaces, purges and refreshes as fast as it can. Each
+ * byte that was ready must be the right one for as long as it is pinned. Under ThreadSanitizer the
+ * orders drawn in the headers are checked.
  */
 #include "lib.h"
 
@@ -57,7 +58,8 @@ static void *reader(void *arg)
 		struct spate_object *o = look(c, n);
 
 		if (o != NULL) {
-			const struct spate_meta *meta = atomic_load_explicit(&o->meta, memory_order_acquire);
+			const struct spate_meta *meta =
+				atomic_load_explicit(&o->meta, memory_order_acquire);
 
 			if (meta->status != 200)
 				atomic_fetch_add(&wrong, 1);
@@ -143,12 +145,13 @@ static void readers_see_only_what_is_right(void **state)
 	assert_int_equal(c->grace.count + c->limbo.count, 0);
 	spate_cache_check(c);
 	spate_cache_destroy(c);
-	printf("# %lu fills, %lu evictions, %lu hits, %lu waits\n", done, evicted, reads, atomic_load(&waits));
+	printf("# %lu fills, %lu evictions, %lu hits, %lu waits\n", done, evicted, reads,
+	       atomic_load(&waits));
 }
 
 /*
- * One fill, and a reader that sleeps until it is told. The writer goes on only when the reader has taken the last
- * piece, so a wake-up that gets lost stops both.
+ * One fill, and a reader that sleeps until it is told. The writer goes on only when the reader has
+ * taken the last piece, so a wake-up that gets lost stops both.
  */
 enum { PIECES = 3000, PATIENCE = 20000 };
 
@@ -185,7 +188,8 @@ static void *follower(void *arg)
 		}
 		atomic_store_explicit(&told, 0, memory_order_relaxed);
 		if (at % 300 == 0)
-			usleep(100); /* often the bytes come just here, between looking and asking */
+			usleep(100); /* often the bytes come just here, between looking and asking
+				      */
 		if (spate_object_wait(c, o, 0, at)) {
 			if (!until(&told, 1))
 				return "never told";

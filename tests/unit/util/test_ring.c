@@ -99,7 +99,8 @@ static void *producer(void *arg)
 
 	for (uint32_t i = 0; i < MESSAGES;) {
 		for (uint32_t burst = i % 7 + 1; burst > 0 && i < MESSAGES; burst--) {
-			struct spate_msg m = {.type = i % 3, .arg = i, .ptr = (void *)(uintptr_t)(i * 3u)};
+			struct spate_msg m = {
+				.type = i % 3, .arg = i, .ptr = (void *)(uintptr_t)(i * 3u)};
 
 			if (!spate_ring_push(r, &m))
 				break;
