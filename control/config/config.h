@@ -28,6 +28,7 @@
 #include <stdint.h>
 
 enum spate_config_backend { SPATE_BACKEND_SOCKETS, SPATE_BACKEND_DPDK };
+enum spate_config_idle { SPATE_IDLE_ADAPTIVE, SPATE_IDLE_SPIN };
 enum spate_config_log_format { SPATE_LOG_JSON, SPATE_LOG_COMBINED };
 enum spate_config_log_level {
 	SPATE_LEVEL_ERROR,
@@ -79,6 +80,8 @@ struct spate_config_port {
 	uint32_t gateways_count;
 	uint32_t *cores;
 	uint32_t cores_count;
+	uint32_t vlan; /* 0: untagged */
+	uint32_t mtu;  /* 0: the device's */
 	struct spate_config_where where;
 };
 
@@ -129,6 +132,7 @@ struct spate_config {
 	struct {
 		char **eal;
 		uint32_t eal_count;
+		uint32_t idle; /* enum spate_config_idle */
 		struct spate_config_port *ports;
 		uint32_t ports_count;
 	} dpdk;

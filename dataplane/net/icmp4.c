@@ -22,7 +22,7 @@ static enum spate_net_verdict error_input(struct spate_net *n, const uint8_t *ic
 					  struct spate_net_in *in)
 {
 	const uint8_t *quote = icmp + 8;
-	struct spate_net_event ev = {.type = SPATE_NET_UNREACHABLE, .code = icmp[1]};
+	struct spate_net_event ev = {.type = SPATE_NET_UNREACHABLE, .hard = icmp[1] == 2 || icmp[1] == 3 || icmp[1] == 13};
 	uint32_t hl;
 
 	if (len < 8 + 28)

@@ -13,7 +13,7 @@ static enum spate_net_verdict error_input(struct spate_net *n, const uint8_t *ic
 					  struct spate_net_in *in)
 {
 	const uint8_t *quote = icmp + 8;
-	struct spate_net_event ev = {.type = SPATE_NET_UNREACHABLE, .code = icmp[1]};
+	struct spate_net_event ev = {.type = SPATE_NET_UNREACHABLE, .hard = icmp[1] == 1 || icmp[1] == 4};
 
 	/* What we send has no extension headers, so TCP follows at once. */
 	if (len < 8 + 48 || quote[0] >> 4 != 6 || quote[6] != PROTO_TCP)

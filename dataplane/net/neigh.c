@@ -211,7 +211,8 @@ void spate_net_neigh_learn(struct spate_net *n, unsigned iface, const uint8_t ip
 	bool had = has_mac(e), same = had && memcmp(e->mac, mac, 6) == 0;
 
 	memcpy(e->mac, mac, 6);
-	if (had && !same)
+	/* Also when there was none: whoever waits for it looks again. */
+	if (!same)
 		moved(n);
 	if (solicited || e->state == NEIGH_INCOMPLETE) {
 		e->state = NEIGH_REACHABLE;
@@ -243,9 +244,8 @@ void spate_net_neigh_share(struct spate_net *n, unsigned iface, const uint8_t ip
 static void fail(struct spate_net *n, struct neigh *e)
 {
 	drop_parked(n, e);
-	if (has_mac(e))
-		moved(n);
 	e->state = NEIGH_FAILED;
+	moved(n);
 	due(n, e, FAILED_US);
 }
 
@@ -281,6 +281,7 @@ static void expire(struct spate_net *n, struct neigh *e)
 		break;
 	case NEIGH_FAILED:
 		e->state = NEIGH_FREE; /* the next use may ask again */
+		moved(n);
 		/* fall through */
 	case NEIGH_FREE:
 	case NEIGH_STALE:

@@ -93,7 +93,7 @@ struct spate_net_event {
 	uint16_t lport, rport;
 	uint32_t seq;  /* of the quoted TCP header */
 	uint32_t mtu;  /* PMTU: largest IP packet; at least 68 or 1280 */
-	uint8_t code;  /* UNREACHABLE: the ICMP code */
+	bool hard;     /* UNREACHABLE: there is nobody (protocol, port, prohibited), not just no way now */
 };
 
 struct spate_net_in {

@@ -20,7 +20,7 @@
 #include "dataplane/port/port.h"
 #include "spate/cache.h"
 
-struct spate_dpdk_setup {
+struct spate_dpdk_port_setup {
 	unsigned queues; /* one a worker */
 	uint16_t mtu;    /* 0: the device's */
 	bool no_tso, no_csum; /* leave the device's offloads unused (to measure, or a device that lies) */
@@ -28,7 +28,7 @@ struct spate_dpdk_setup {
 };
 
 /* 0 or negative errno with why filled in. Closed by ops->close. */
-int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpdk_setup *setup, char *why,
+int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpdk_port_setup *setup, char *why,
 		    size_t why_len);
 void spate_dpdk_describe(const struct spate_port *p, char *text, size_t len);
 

@@ -63,7 +63,7 @@ static int nth_device(unsigned index, uint16_t *id)
 }
 
 static uint64_t tx_offloads(const struct dpdk *d, const struct rte_eth_dev_info *info,
-			    const struct spate_dpdk_setup *setup)
+			    const struct spate_dpdk_port_setup *setup)
 {
 	uint64_t want = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 
@@ -179,7 +179,7 @@ static int reach_arena(struct dpdk *d, const struct rte_eth_dev_info *info, cons
 	return 0;
 }
 
-static int configure(struct dpdk *d, const struct rte_eth_dev_info *info, const struct spate_dpdk_setup *setup,
+static int configure(struct dpdk *d, const struct rte_eth_dev_info *info, const struct spate_dpdk_port_setup *setup,
 		     uint16_t mtu, char *why, size_t why_len)
 {
 	struct rte_eth_conf conf = {0};
@@ -261,7 +261,7 @@ static int check_queues(const struct dpdk *d, const struct rte_eth_dev_info *inf
 			    : "");
 }
 
-int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpdk_setup *setup, char *why,
+int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpdk_port_setup *setup, char *why,
 		    size_t why_len)
 {
 	struct rte_eth_dev_info info;

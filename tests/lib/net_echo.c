@@ -91,7 +91,7 @@ int main(int argc, char **argv)
 {
 	struct spate_net_iface_setup is = {0};
 	struct spate_net_setup ns = {.seed = 42};
-	struct spate_dpdk_setup ds = {.queues = 1};
+	struct spate_dpdk_port_setup ds = {.queues = 1};
 	char *addresses[16], *gateways[4], why[1024], line[256];
 	unsigned na = 0, ng = 0, prefix = 0;
 	struct spate_port port;

@@ -1,0 +1,131 @@
+#include "control/dpdk.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/port/dpdk.h"
+#include "dataplane/port/eal.h"
+
+struct spate_dpdk {
+	const struct spate_config *cfg;
+	struct spate_dpdk_setup setup;
+	struct spate_dpdk_if ifs[SPATE_NET_IFACES];
+	struct spate_port ports[SPATE_NET_IFACES];
+	unsigned nports; /* open */
+	struct spate_dpdk_address *addresses[SPATE_NET_IFACES];
+	uint8_t (*gateways[SPATE_NET_IFACES])[16];
+	struct spate_net_board board;
+};
+
+static int open_port(struct spate_dpdk *d, unsigned i, const struct spate_arena_info *arena, char *why, size_t len)
+{
+	const struct spate_config_port *p = &d->cfg->dpdk.ports[i];
+	struct spate_dpdk_if *f = &d->ifs[i];
+	struct spate_dpdk_port_setup ps = {
+		.queues = d->cfg->workers, .mtu = (uint16_t)p->mtu, .arena = arena};
+	int err;
+
+	d->addresses[i] = calloc(p->addresses_count + 1, sizeof(*d->addresses[i]));
+	d->gateways[i] = calloc(p->gateways_count + 1, sizeof(*d->gateways[i]));
+	if (d->addresses[i] == NULL || d->gateways[i] == NULL) {
+		snprintf(why, len, "out of memory");
+		return -ENOMEM;
+	}
+	for (unsigned k = 0; k < p->addresses_count; k++) {
+		memcpy(d->addresses[i][k].ip, p->addresses[k].ip, 16);
+		d->addresses[i][k].prefix = p->addresses[k].prefix;
+	}
+	for (unsigned k = 0; k < p->gateways_count; k++)
+		memcpy(d->gateways[i][k], p->gateways[k].ip, 16);
+	err = spate_dpdk_open(&d->ports[i], i, &ps, why, len);
+	if (err != 0)
+		return err;
+	d->nports++;
+	*f = (struct spate_dpdk_if){
+		.port = &d->ports[i],
+		.addresses = d->addresses[i],
+		.naddresses = p->addresses_count,
+		.gateways = (const uint8_t(*)[16])d->gateways[i],
+		.ngateways = p->gateways_count,
+		.vlan = (uint16_t)p->vlan,
+	};
+	return 0;
+}
+
+int spate_dpdk_start(const struct spate_config *cfg, const struct spate_arena_info *arena,
+		     const struct spate_listener *listeners, unsigned nlisteners, struct spate_dpdk **out,
+		     char *why, size_t why_len)
+{
+	struct spate_dpdk *d = calloc(1, sizeof(*d));
+	int err;
+
+	if (d == NULL) {
+		snprintf(why, why_len, "out of memory");
+		return -ENOMEM;
+	}
+	d->cfg = cfg;
+	if (cfg->dpdk.ports_count > SPATE_NET_IFACES) {
+		snprintf(why, why_len, "dpdk.ports has %u entries, at most %d can be used", cfg->dpdk.ports_count,
+			 SPATE_NET_IFACES);
+		free(d);
+		return -E2BIG;
+	}
+	err = spate_eal_start((const char *const *)cfg->dpdk.eal, cfg->dpdk.eal_count, why, why_len);
+	for (unsigned i = 0; err == 0 && i < cfg->dpdk.ports_count; i++)
+		err = open_port(d, i, arena, why, why_len);
+	if (err != 0) {
+		spate_dpdk_stop(d);
+		return err;
+	}
+	spate_net_board_init(&d->board);
+	d->setup = (struct spate_dpdk_setup){
+		.ifs = d->ifs,
+		.nifs = d->nports,
+		.listeners = listeners,
+		.nlisteners = nlisteners,
+		.board = cfg->workers > 1 ? &d->board : NULL,
+		.spin = cfg->dpdk.idle == SPATE_IDLE_SPIN,
+	};
+	*out = d;
+	return 0;
+}
+
+const struct spate_dpdk_setup *spate_dpdk_backend_setup(const struct spate_dpdk *d)
+{
+	return &d->setup;
+}
+
+/* The first port that names cores decides: a worker serves every port, so it can only be in one place. */
+int spate_dpdk_cpu(const struct spate_dpdk *d, unsigned worker)
+{
+	for (unsigned i = 0; i < d->cfg->dpdk.ports_count; i++)
+		if (worker < d->cfg->dpdk.ports[i].cores_count)
+			return (int)d->cfg->dpdk.ports[i].cores[worker];
+	return -1;
+}
+
+unsigned spate_dpdk_ports(const struct spate_dpdk *d)
+{
+	return d->nports;
+}
+
+void spate_dpdk_port_line(const struct spate_dpdk *d, unsigned i, char *text, size_t len)
+{
+	spate_dpdk_describe(&d->ports[i], text, len);
+}
+
+void spate_dpdk_stop(struct spate_dpdk *d)
+{
+	if (d == NULL)
+		return;
+	for (unsigned i = 0; i < d->nports; i++)
+		d->ports[i].ops->close(&d->ports[i]);
+	for (unsigned i = 0; i < SPATE_NET_IFACES; i++) {
+		free(d->addresses[i]);
+		free(d->gateways[i]);
+	}
+	free(d);
+	spate_eal_stop();
+}

@@ -1,0 +1,286 @@
+/*
+ * backend_dpdk.c: the loop of backend_dpdk.h, and when to sleep.
+ *
+ *     turn:   clock ─► rx burst of each port ─► net ─► tcp input ─► rx_free ─► timers
+ *     (worker: control's messages)
+ *     flush:  tcp cuts segments, as many as the port takes ─► tx bursts
+ *
+ * Sleeping. A device cannot wake us (few of them can, and none of the vdevs), so an idle worker sleeps in steps
+ * that grow from SLEEP_MIN_US to SLEEP_MAX_US: a packet waits one step at most, and an edge that was busy a moment
+ * ago is still spinning. docs/design/port.md has what a wake-up costs.
+ *
+ *     since the last packet:   0 ........ SPIN_US     then
+ *                              no sleep               sleeps of 5 us, 10, 20, ... 500 us; any packet: back to 0
+ */
+#include "dataplane/backend_dpdk.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <immintrin.h>
+
+#include "dataplane/net/lower.h"
+#include "dataplane/port/eal.h"
+#include "dataplane/stream/tcp.h"
+
+#define SPIN_US      100u
+#define SLEEP_MIN_US 5u
+#define SLEEP_MAX_US 500u
+#define WALL_EVERY_US 10000u
+
+struct backend {
+	struct spate_net *net;
+	struct spate_tcp *tcp;
+	struct spate_stream_tcp *streams;
+	struct spate_port *port[SPATE_NET_IFACES];
+	unsigned nports;
+	bool spin, thread_ready;
+	uint32_t sleep_us;
+	uint64_t busy_us; /* when the last packet came */
+	uint64_t net_due_us, wall_due_us;
+	struct spate_net_in in;
+	struct spate_pkt_rx pkts[SPATE_BURST];
+	uint8_t scratch[SPATE_NET_SCRATCH];
+};
+
+static struct backend *of(const struct spate_worker *w)
+{
+	return w->backend;
+}
+
+static void read_clock(struct spate_worker *w)
+{
+	struct backend *b = of(w);
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	w->now_us = (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+	if (w->now_us < b->wall_due_us)
+		return;
+	clock_gettime(CLOCK_REALTIME_COARSE, &ts);
+	w->wall_s = ts.tv_sec;
+	b->wall_due_us = w->now_us + WALL_EVERY_US;
+}
+
+static int add_port(struct backend *b, const struct spate_worker *w, const struct spate_dpdk_if *f, const char **why)
+{
+	struct spate_net_iface_setup is = {
+		.port = f->port, .queue = w->id, .vlan = f->vlan, .quiet = w->id != 0};
+	uint8_t any[16];
+	int i = spate_net_add_iface(b->net, &is), err;
+
+	*why = "dpdk.ports: too many, or a VLAN tag over 4094";
+	if (i < 0)
+		return i;
+	b->port[b->nports++] = f->port;
+	for (unsigned k = 0; k < f->naddresses; k++) {
+		err = spate_net_add_address(b->net, (unsigned)i, f->addresses[k].ip, f->addresses[k].prefix);
+		*why = err == -ENOSPC	? "dpdk.ports: too many addresses"
+		       : err == -EEXIST ? "dpdk.ports: the same address twice"
+					: "dpdk.ports: an address that no host can have";
+		if (err != 0)
+			return err;
+	}
+	for (unsigned k = 0; k < f->ngateways; k++) {
+		memset(any, 0, sizeof(any));
+		if (memcmp(f->gateways[k], "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12) == 0)
+			any[10] = any[11] = 0xff;
+		*why = "dpdk.ports: the gateway is on none of its networks";
+		err = spate_net_add_route(b->net, any, 0, f->gateways[k]);
+		if (err != 0)
+			return err;
+	}
+	return 0;
+}
+
+static int start_tcp(struct backend *b, struct spate_worker *w, const struct spate_dpdk_setup *s, const char **why)
+{
+	struct spate_tcp_config cfg;
+	struct spate_tcp_lower lower;
+	int err;
+
+	if (s->tcp != NULL)
+		cfg = *s->tcp;
+	else
+		spate_tcp_config_init(&cfg);
+	cfg.user_bytes = spate_stream_tcp_bytes();
+	*why = "no random bytes";
+	if (getrandom(cfg.secret, sizeof(cfg.secret), 0) != sizeof(cfg.secret))
+		return -EIO;
+	spate_net_lower(b->net, &lower);
+	*why = "no memory for connections";
+	err = spate_tcp_create(&b->tcp, &cfg, &lower, &w->sendq, w->stats);
+	if (err != 0)
+		return err;
+	return spate_stream_tcp_open(w, b->tcp, s->listeners, s->nlisteners, &b->streams, why);
+}
+
+static void free_backend(struct spate_worker *w)
+{
+	struct backend *b = of(w);
+
+	if (b->streams != NULL)
+		spate_stream_tcp_close(b->streams);
+	if (b->tcp != NULL)
+		spate_tcp_destroy(b->tcp);
+	if (b->net != NULL) {
+		spate_net_flush(b->net);
+		spate_net_destroy(b->net);
+	}
+	free(b);
+	w->backend = NULL;
+}
+
+static int dpdk_open(struct spate_worker *w, const void *backend_setup, const char **why)
+{
+	const struct spate_dpdk_setup *s = backend_setup;
+	struct spate_net_setup ns = {.board = s->board, .worker = w->id};
+	struct backend *b = aligned_alloc(64, (sizeof(*b) + 63) & ~(size_t)63);
+	int err = 0;
+
+	*why = "out of memory";
+	if (b == NULL)
+		return -ENOMEM;
+	memset(b, 0, sizeof(*b));
+	b->spin = s->spin;
+	w->backend = b;
+	if (getrandom(&ns.seed, sizeof(ns.seed), 0) != sizeof(ns.seed))
+		ns.seed = w->now_us;
+	b->net = spate_net_create(&ns);
+	if (b->net == NULL)
+		err = -ENOMEM;
+	for (unsigned i = 0; err == 0 && i < s->nifs; i++)
+		err = add_port(b, w, &s->ifs[i], why);
+	if (err == 0)
+		err = start_tcp(b, w, s, why);
+	if (err != 0)
+		free_backend(w);
+	return err;
+}
+
+/* What only the worker's own thread can do. */
+static void first_turn(struct spate_worker *w)
+{
+	struct backend *b = of(w);
+
+	b->thread_ready = true;
+	spate_eal_thread();
+	prctl(PR_SET_TIMERSLACK, 1UL); /* the default of 50 us would be most of a short sleep */
+	spate_net_announce(b->net, w->now_us);
+}
+
+static unsigned receive(struct spate_worker *w, unsigned i)
+{
+	struct backend *b = of(w);
+	struct spate_port *p = b->port[i];
+	unsigned n = p->ops->rx(p, w->id, b->pkts, SPATE_BURST);
+
+	if (n == 0)
+		return 0;
+	spate_net_rx(b->net, i, b->pkts, n, w->now_us, &b->in);
+	for (unsigned k = 0; k < b->in.ntcp; k++) {
+		struct spate_tcp_in in;
+
+		if (spate_net_tcp_in(b->net, &b->in.tcp[k], b->scratch, &in))
+			spate_tcp_input(b->tcp, &in);
+	}
+	for (unsigned k = 0; k < b->in.nevents; k++)
+		spate_net_tcp_event(b->tcp, &b->in.events[k]);
+	p->ops->rx_free(p, w->id, b->pkts, n);
+	return n;
+}
+
+/* At most until net's or tcp's next timer, the caller's limit, and the step that idleness has earned. */
+static void nap(struct spate_worker *w, uint32_t wait_us)
+{
+	struct backend *b = of(w);
+	struct pollfd fd = {.fd = w->wake_fd, .events = POLLIN};
+	uint64_t us = spate_tcp_wait_us(b->tcp), junk;
+
+	if (us > wait_us)
+		us = wait_us;
+	if (b->net_due_us < w->now_us + us)
+		us = b->net_due_us > w->now_us ? b->net_due_us - w->now_us : 0;
+	if (us > b->sleep_us)
+		us = b->sleep_us;
+	b->sleep_us = b->sleep_us * 2 < SLEEP_MAX_US ? b->sleep_us * 2 : SLEEP_MAX_US;
+	for (unsigned i = 0; i < b->nports; i++)
+		if (b->port[i]->ops->queue(b->port[i], w->id)->tx_backlog != 0)
+			return; /* the device is busy, not idle */
+	if (us == 0 || !spate_worker_sleep(w))
+		return;
+	struct timespec ts = {.tv_nsec = (long)us * 1000};
+
+	if (ppoll(&fd, 1, &ts, NULL) > 0 && read(w->wake_fd, &junk, sizeof(junk)) < 0) {
+		/* another worker's wake-up took it: no harm */
+	}
+	spate_worker_awake(w);
+	read_clock(w);
+}
+
+static void dpdk_turn(struct spate_worker *w, uint32_t wait_us)
+{
+	struct backend *b = of(w);
+	unsigned n = 0;
+
+	read_clock(w);
+	if (__builtin_expect(!b->thread_ready, 0))
+		first_turn(w);
+	spate_tcp_clock(b->tcp, w->now_us);
+	for (unsigned i = 0; i < b->nports; i++)
+		n += receive(w, i);
+	b->in.nevents = 0;
+	b->net_due_us = spate_net_tick(b->net, w->now_us, &b->in);
+	for (unsigned k = 0; k < b->in.nevents; k++)
+		spate_net_tcp_event(b->tcp, &b->in.events[k]);
+	if (n != 0) {
+		b->busy_us = w->now_us;
+		b->sleep_us = SLEEP_MIN_US;
+		return;
+	}
+	if (b->spin || w->now_us - b->busy_us < SPIN_US) {
+		_mm_pause();
+		return;
+	}
+	nap(w, wait_us);
+}
+
+static void dpdk_flush(struct spate_worker *w)
+{
+	struct backend *b = of(w);
+
+	spate_tcp_flush(b->tcp);
+	spate_net_flush(b->net);
+}
+
+static void dpdk_drain(struct spate_worker *w)
+{
+	spate_stream_tcp_drain(of(w)->streams);
+}
+
+static void dpdk_close(struct spate_worker *w)
+{
+	if (of(w) == NULL)
+		return;
+	free_backend(w);
+	spate_eal_thread_end();
+}
+
+const uint64_t *spate_dpdk_net_counts(const struct spate_worker *w)
+{
+	return w->backend_ops == &spate_dpdk_backend && of(w) != NULL ? spate_net_counts(of(w)->net) : NULL;
+}
+
+const struct spate_backend_ops spate_dpdk_backend = {
+	.name = "dpdk",
+	.open = dpdk_open,
+	.turn = dpdk_turn,
+	.flush = dpdk_flush,
+	.drain = dpdk_drain,
+	.close = dpdk_close,
+};

@@ -1,0 +1,45 @@
+/*
+ * backend_dpdk.h: a worker over our own TCP/IP. One turn is: receive a burst from each port, net, tcp, and at the
+ * end of the worker's turn whatever was queued goes out in bursts.
+ *
+ * control/dpdk.c starts the EAL, opens the ports with a queue for each worker, and gives each worker
+ * spate_dpdk_backend with a struct spate_dpdk_setup; all of that outlives the workers.
+ */
+#ifndef SPATE_BACKEND_DPDK_H
+#define SPATE_BACKEND_DPDK_H
+
+#include "dataplane/net/board.h"
+#include "dataplane/net/net.h"
+#include "dataplane/tcp/tcp.h"
+#include "dataplane/worker.h"
+
+struct spate_dpdk_address {
+	uint8_t ip[16];
+	uint8_t prefix; /* of the family's own length */
+};
+
+struct spate_dpdk_if {
+	struct spate_port *port;
+	const struct spate_dpdk_address *addresses;
+	unsigned naddresses;
+	const uint8_t (*gateways)[16];
+	unsigned ngateways;
+	uint16_t vlan; /* 0: untagged */
+};
+
+struct spate_dpdk_setup {
+	const struct spate_dpdk_if *ifs;
+	unsigned nifs;
+	const struct spate_listener *listeners;
+	unsigned nlisteners;
+	const struct spate_tcp_config *tcp; /* NULL: defaults */
+	struct spate_net_board *board;      /* NULL with one worker */
+	bool spin;                          /* never sleep */
+};
+
+extern const struct spate_backend_ops spate_dpdk_backend;
+
+/* Counters of a worker's net/, for the tests and for whoever shows them; NULL for another backend. */
+const uint64_t *spate_dpdk_net_counts(const struct spate_worker *w);
+
+#endif
