@@ -168,3 +168,77 @@ def test_spellings_of_one_path_are_one_object(edge_over, nginx, sample):
     for path in ("/2/001.m4s", "/2/%30%301.m4s", "/2/./001.m4s", "/1/../2/001.m4s"):
         assert edge.get(path).body == want, path
     assert len(origin.settled()) == 1
+
+
+def test_one_fetch_for_the_viewers_of_several_workers(edge_over, scripted):
+    scripted.on("/cold.m4s", slowly(1.0, delay=0.3))
+    edge = edge_over(scripted, workers=2)
+
+    def viewer(_):
+        with edge.connect(timeout=30) as c:
+            return c.get("/cold.m4s").body
+
+    assert together(100, viewer) == [BODY] * 100
+    assert scripted.count("/cold.m4s") == 1
+
+
+def test_a_fetch_that_fails_fails_for_all_who_wait(edge_over, scripted):
+    def bad(_conn, _request):
+        time.sleep(0.5)
+        return False
+
+    scripted.on("/bad", bad)
+    edge = edge_over(scripted)
+    assert together(50, lambda _: edge.get("/bad").status) == [502] * 50
+    assert scripted.count("/bad") <= 2  # the edge may try once more, the viewers do not multiply it
+
+
+def test_a_hang_times_out_for_all_who_wait(edge_over, scripted):
+    scripted.on("/hang", lambda _c, _r: time.sleep(10))
+    edge = edge_over(scripted, timeouts={"origin_head": "500ms"})
+    assert together(50, lambda _: edge.get("/hang").status) == [504] * 50
+    assert scripted.count("/hang") == 1
+
+
+def test_head_joins_a_fill(edge_over, scripted):
+    scripted.on("/x", slowly(1.0))
+    edge = edge_over(scripted)
+    with edge.connect() as first, edge.connect() as second:
+        first.request("/x")
+        first.head()
+        r = second.get("/x", "HEAD")
+        assert r.status == 200 and r.length == len(BODY)
+        assert second.get("/x").body == BODY
+    assert scripted.count("/x") == 1
+
+
+def chunked_slowly(conn, _request):
+    conn.head(transfer_encoding="chunked", cache_control="max-age=60")
+    for i in range(0, len(BODY), len(BODY) // 8):
+        conn.chunk(BODY[i:i + len(BODY) // 8])
+        time.sleep(0.1)
+    conn.send("0\r\n\r\n")
+
+
+def test_http_10_viewer_of_unknown_length(edge_over, scripted):
+    """No chunks for HTTP/1.0: the close is the end."""
+    scripted.on("/x", chunked_slowly)
+    edge = edge_over(scripted)
+    with edge.connect() as c:
+        c.send("GET /x HTTP/1.0\r\n\r\n")
+        r = c.response()
+        assert r["Transfer-Encoding"] is None and r.body == BODY and c.closed()
+
+
+def test_range_of_unknown_length(edge_over, scripted):
+    """A closed range needs no total; an open one waits for it or gets everything."""
+    scripted.on("/x", chunked_slowly)
+    edge = edge_over(scripted)
+    with edge.connect() as first, edge.connect() as second:
+        first.request("/x")
+        first.head()
+        r = second.get("/x", headers={"Range": "bytes=100-199"})
+        assert (r.status, r.body) == (206, BODY[100:200]) or (r.status, r.body) == (200, BODY)
+        r = second.get("/x", headers={"Range": "bytes=-100"})
+        assert (r.status, r.body) == (206, BODY[-100:]) or (r.status, r.body) == (200, BODY)
+    assert scripted.count("/x") == 1

@@ -54,6 +54,19 @@ def test_not_kept_or_not_fresh(edge_over, scripted, fields):
     assert asked_again(edge_over, scripted, **fields) == 2
 
 
+@pytest.mark.parametrize("fields", [{"vary": "*"}, {"set_cookie": "a=b"}], ids=str)
+def test_not_for_everybody(edge_over, scripted, fields):
+    assert asked_again(edge_over, scripted, cache_control="max-age=60", **fields) == 2
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "410 Gone", "301 Moved Permanently"])
+def test_other_answers_are_kept_as_long_as_they_say(edge_over, scripted, status):
+    scripted.on("/x", lambda conn, _r: conn.respond(b"", status, cache_control="max-age=60", location="/y"))
+    edge = edge_over(scripted)
+    assert [edge.get("/x").status for _ in range(2)] == [int(status[:3])] * 2
+    assert scripted.count("/x") == 1
+
+
 def test_becomes_stale(edge_over, scripted):
     assert asked_again(edge_over, scripted, wait=2.3, cache_control="max-age=1") == 2
 

@@ -147,3 +147,32 @@ def test_several_workers(edge_over, nginx, sample, workers):
     want = (sample / "2/001.m4s").read_bytes()
     assert all(edge.get("/2/001.m4s").body == want for _ in range(50))
     assert len(origin.settled("/2/001.m4s")) == 1
+
+
+def test_churn_leaves_nothing_behind(edge_over, nginx, sample):
+    """4,000 short connections, each fourth torn in the middle: counters add up, nothing stays open or pinned."""
+    from test_coalesce import together
+    edge = edge_over(nginx("add_header Cache-Control max-age=600;"))
+    paths = [f"/2/{i:03}.m4s" for i in range(1, 13)]
+    want = {p: (sample / p[1:]).read_bytes() for p in paths}
+    fds = edge.process.fds()
+
+    def viewer(k):
+        for i in range(200):
+            path = paths[(k * 7 + i) % len(paths)]
+            with edge.connect(timeout=30) as c:
+                if i % 4 == 3:
+                    c.request(path)
+                    c.head()
+                else:
+                    assert c.get(path).body == want[path]
+        return True
+
+    assert all(together(20, viewer))
+    wait_until(lambda: edge.metrics()["conn_open"] == 0, 10, "all closed")
+    m = edge.metrics()
+    assert m["http_requests"] == m["http_2xx"] == 4000 == m["conn_accepted"]
+    assert m["http_hit"] + m["http_miss"] + m["http_coalesced"] == 4000 and m["origin_requests"] == len(paths)
+    assert len(edge.log(4000)) == 4000
+    wait_until(lambda: edge.process.fds() <= fds + 40, what="descriptors to be closed")
+    assert edge.stat()["cache"]["pins"] == 0
