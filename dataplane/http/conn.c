@@ -28,6 +28,8 @@
 #define SMALL_MAX    (1u << 18)
 #define LARGE_MAX    (1u << 12)
 
+#define DRAIN_GRACE_MS 500 /* for the first request of who connected just before we drain */
+
 static void set_timer(struct spate_http_conn *c, enum spate_http_timer kind);
 
 /* --- exchanges --- */
@@ -96,6 +98,7 @@ void spate_http_answered(struct spate_http_conn *c, struct spate_http_exchange *
 {
 	struct spate_http *h = spate_http_of(c);
 
+	log_sent(c, false); /* a queue that never runs empty must not pile up what has left it */
 	if (x != NULL) {
 		x->end = c->s->out.end;
 		if (h->w->config->access_log) {
@@ -110,6 +113,19 @@ void spate_http_answered(struct spate_http_conn *c, struct spate_http_exchange *
 	set_timer(c, SPATE_HTTP_TIMER_SEND);
 	if (!keep_alive)
 		finish(c);
+}
+
+/* ok: as respond.c said; else a pool is empty, and the viewer is better off with a reset. */
+static void answered_or_not(struct spate_http_conn *c, bool ok, struct spate_http_exchange *x,
+			    bool keep_alive)
+{
+	if (ok) {
+		spate_http_answered(c, x, keep_alive);
+		return;
+	}
+	if (x != NULL)
+		spate_http_exchange_put(spate_http_of(c), x);
+	give_up(c);
 }
 
 /* --- timers --- */
@@ -132,7 +148,9 @@ static void set_timer(struct spate_http_conn *c, enum spate_http_timer kind)
 	spate_stream_timer(c->s, ms[kind]);
 }
 
-static void refuse(struct spate_http_conn *c, const void *head, uint32_t len, unsigned status)
+/* Answers and closes: the next request cannot be found, or is not wanted. */
+static void refuse(struct spate_http_conn *c, const void *head, uint32_t len, unsigned status,
+		   bool head_only)
 {
 	struct spate_http_exchange *x = NULL;
 
@@ -140,10 +158,8 @@ static void refuse(struct spate_http_conn *c, const void *head, uint32_t len, un
 		x = spate_http_exchange_get(c, head, len < 1024 ? len : 1024,
 					    (struct spate_slice){0});
 	}
-	if (spate_http_respond_status(c, status, false, false, false, x))
-		spate_http_answered(c, x, false);
-	else
-		give_up(c);
+	answered_or_not(c, spate_http_respond_status(c, status, head_only, false, false, x), x,
+			false);
 }
 
 static void on_timeout(struct spate_stream *s)
@@ -155,7 +171,7 @@ static void on_timeout(struct spate_stream *s)
 	case SPATE_HTTP_TIMER_HEAD:
 		SPATE_COUNT(w->stats, conn_timeout);
 		if (c->partial != NULL && !c->closing)
-			refuse(c, c->partial->bytes, c->partial->len, 408);
+			refuse(c, c->partial->bytes, c->partial->len, 408, false);
 		else
 			finish(c);
 		break;
@@ -165,7 +181,8 @@ static void on_timeout(struct spate_stream *s)
 		break;
 	case SPATE_HTTP_TIMER_SEND:
 		/* Not the viewer's fault while bytes move, or while there are none to move. */
-		if (s->out.base != c->sent_mark || spate_sendq_dry(&w->sendq, &s->out)) {
+		if (s->out.base != c->sent_mark || s->out.base == s->out.end ||
+		    spate_sendq_dry(&w->sendq, &s->out)) {
 			set_timer(c, SPATE_HTTP_TIMER_SEND);
 			break;
 		}
@@ -189,18 +206,12 @@ static void answer(struct spate_http_conn *c, const struct spate_http_request *r
 		   struct spate_object *o, enum spate_log_cache cache,
 		   struct spate_http_exchange *x)
 {
-	struct spate_http *h = spate_http_of(c);
 	bool keep_alive = r->keep_alive && !c->close_after;
 	bool pumping = false;
+	bool ok = spate_http_respond(c, r, o, cache, &keep_alive, &x, &pumping);
 
-	if (!spate_http_respond(c, r, o, cache, keep_alive, &x, &pumping)) {
-		if (x != NULL)
-			spate_http_exchange_put(h, x);
-		give_up(c);
-		return;
-	}
-	if (!pumping) {
-		spate_http_answered(c, x, keep_alive);
+	if (!ok || !pumping) {
+		answered_or_not(c, ok, x, keep_alive);
 		return;
 	}
 	if (!keep_alive)
@@ -215,11 +226,10 @@ static void answer_status(struct spate_http_conn *c, const struct spate_http_req
 {
 	bool keep_alive = r->keep_alive && !c->close_after;
 
-	if (spate_http_respond_status(c, status, r->method == SPATE_HTTP_HEAD, r->minor == 0,
-				      keep_alive, x))
-		spate_http_answered(c, x, keep_alive);
-	else
-		give_up(c);
+	answered_or_not(c,
+			spate_http_respond_status(c, status, r->method == SPATE_HTTP_HEAD,
+						  r->minor == 0, keep_alive, x),
+			x, keep_alive);
 }
 
 static unsigned status_of(enum spate_fetch_verdict v)
@@ -322,10 +332,11 @@ static void serve(struct spate_http_conn *c, const struct spate_http_request *r)
 	struct spate_slice url;
 
 	SPATE_COUNT(w->stats, http_requests);
-	if (++c->requests == w->config->max_requests && w->config->max_requests != 0)
+	if (++c->requests >= w->config->max_requests && w->config->max_requests != 0)
 		c->close_after = true;
 	if (spate_http_request_has_body(r)) {
-		refuse(c, r->head, r->head_len, 413); /* and close, without reading it */
+		/* and close, without reading it */
+		refuse(c, r->head, r->head_len, 413, r->method == SPATE_HTTP_HEAD);
 		return;
 	}
 	unsigned refused = spate_http_method_refused(r->method);
@@ -333,7 +344,7 @@ static void serve(struct spate_http_conn *c, const struct spate_http_request *r)
 	if (refused == 0 && r->method != SPATE_HTTP_OPTIONS &&
 	    spate_http_uri_normalise(r->path_query, buf, sizeof(buf), &url) != SPATE_URI_OK) {
 		SPATE_COUNT(w->stats, http_bad_request);
-		refuse(c, r->head, r->head_len, 400);
+		refuse(c, r->head, r->head_len, 400, r->method == SPATE_HTTP_HEAD);
 		return;
 	}
 	if (refused != 0 || r->method == SPATE_HTTP_OPTIONS) {
@@ -348,10 +359,7 @@ static void serve(struct spate_http_conn *c, const struct spate_http_request *r)
 		}
 		bool keep_alive = r->keep_alive && !c->close_after;
 
-		if (spate_http_respond_options(c, keep_alive, x))
-			spate_http_answered(c, x, keep_alive);
-		else
-			give_up(c);
+		answered_or_not(c, spate_http_respond_options(c, keep_alive, x), x, keep_alive);
 		return;
 	}
 	struct spate_key key = spate_key_of(url.p, url.len);
@@ -437,7 +445,7 @@ static size_t take(struct spate_http_conn *c, const uint8_t *data, size_t len)
 	if (v != SPATE_REQUEST_OK) {
 		SPATE_COUNT(c->s->worker->stats, http_bad_request);
 		refuse(c, p != NULL ? p->bytes : data, (uint32_t)(before + len),
-		       spate_http_request_status(v));
+		       spate_http_request_status(v), false);
 		drop_partial(c);
 		return len;
 	}
@@ -513,15 +521,23 @@ static void on_eof(struct spate_stream *s)
 	no_more_requests(s->ctx);
 }
 
+/*
+ * Half a head may still become a request: it gets its answer, with Connection: close. And who has
+ * just connected has a request on its way; he would not ask again, as the user of a connection that
+ * was kept alive does.
+ */
 static void on_drain(struct spate_stream *s)
 {
 	struct spate_http_conn *c = s->ctx;
 
-	/* Half a head may still become a request: it gets its answer, with Connection: close. */
-	if (c->partial != NULL)
-		c->close_after = true;
-	else
-		no_more_requests(c);
+	if (c->requests > 0 || c->closing) {
+		if (c->partial == NULL)
+			no_more_requests(c);
+	} else if (c->partial == NULL) {
+		c->timer = SPATE_HTTP_TIMER_IDLE;
+		spate_stream_timer(s, DRAIN_GRACE_MS);
+	}
+	c->close_after = true;
 }
 
 static void on_closed(struct spate_stream *s, enum spate_close_why why)

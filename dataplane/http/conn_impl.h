@@ -88,11 +88,12 @@ void spate_http_answered(struct spate_http_conn *c, struct spate_http_exchange *
 
 /*
  * Answers r from o, with conditions and ranges. Takes the caller's pin of o over, on failure too.
+ * *keep_alive becomes false when only the end of the connection can end the body.
  * *x may become an exchange (a pump needs one) and *pumping tells that the answer goes on in
  * pump.c.
  */
 bool spate_http_respond(struct spate_http_conn *c, const struct spate_http_request *r,
-			struct spate_object *o, enum spate_log_cache cache, bool keep_alive,
+			struct spate_object *o, enum spate_log_cache cache, bool *keep_alive,
 			struct spate_http_exchange **x, bool *pumping);
 /* An answer of our own: an error, or OPTIONS (204). allow: add Allow. */
 bool spate_http_respond_status(struct spate_http_conn *c, unsigned status, bool head_only,

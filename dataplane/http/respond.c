@@ -123,6 +123,20 @@ static void put_content_range(struct head *h, const struct spate_range *r, uint6
 	PUT(h, "\r\n");
 }
 
+/* RFC 9110 6.6.1: an origin server with a clock sends Date; for these answers we are one. */
+static void put_date(struct head *h, struct spate_http_conn *c)
+{
+	struct spate_http *http = spate_http_of(c);
+
+	if (http->date_s != http->w->wall_s) {
+		http->date_s = http->w->wall_s;
+		spate_http_date_format(http->date_s, http->date);
+	}
+	PUT(h, "Date: ");
+	put(h, http->date, SPATE_HTTP_DATE_LEN);
+	PUT(h, "\r\n");
+}
+
 /* RFC 9111 4.2.3: current_age = corrected_initial_age + resident_time. */
 static void put_age(struct head *h, const struct spate_meta *m, int64_t now_s)
 {
@@ -284,7 +298,7 @@ static bool bodyless(unsigned status)
 }
 
 static bool respond_one(struct spate_http_conn *c, const struct spate_http_request *r,
-			struct spate_object *o, enum spate_log_cache cache, bool keep_alive,
+			struct spate_object *o, enum spate_log_cache cache, bool *keep_alive,
 			struct spate_http_exchange **px, bool *pumping)
 {
 	struct spate_worker *w = c->s->worker;
@@ -326,13 +340,13 @@ static bool respond_one(struct spate_http_conn *c, const struct spate_http_reque
 		x->cache = (uint8_t)cache;
 	}
 	if (range == SPATE_RANGE_PARTS && set.n > 1)
-		return respond_multipart(c, r, o, m, size, &set, cache, keep_alive, x);
+		return respond_multipart(c, r, o, m, size, &set, cache, *keep_alive, x);
 
-	bool pump =
-		!bodyless(status) && status != 416 && status != 412 && size == SPATE_SIZE_UNKNOWN;
+	bool pump = !bodyless(status) && cond != SPATE_CONDITION_FAILED &&
+		    size == SPATE_SIZE_UNKNOWN;
 
 	if (pump && r->minor == 0)
-		keep_alive = false; /* the end of the body is the end of the connection */
+		*keep_alive = false; /* the end of the body is the end of the connection */
 	if (pump && !head_only && x == NULL) {
 		x = *px = spate_http_exchange_get(c, r->head, r->head_len, (struct spate_slice){0});
 		if (x == NULL)
@@ -342,14 +356,20 @@ static bool respond_one(struct spate_http_conn *c, const struct spate_http_reque
 		x->cache = (uint8_t)cache;
 	}
 	begin(&h, c, status);
-	put(&h, m->head, m->head_len);
-	put_age(&h, m, w->wall_s);
+	if (status == m->status || status == 206 || status == 304) {
+		put(&h, m->head, m->head_len);
+		put_age(&h, m, w->wall_s);
+	} else {
+		/* About this request, not the content: a cache behind us must not keep it. */
+		put_date(&h, c);
+		PUT(&h, "Cache-Control: no-store\r\n");
+	}
 	uint64_t off = 0, len = 0;
 
-	if (status == 416) {
+	if (range == SPATE_RANGE_UNSATISFIABLE) {
 		put_content_range(&h, NULL, size);
 		put_length(&h, 0);
-	} else if (status == 412) {
+	} else if (cond == SPATE_CONDITION_FAILED) {
 		put_length(&h, 0);
 	} else if (status == 206) {
 		off = set.part[0].first;
@@ -367,7 +387,7 @@ static bool respond_one(struct spate_http_conn *c, const struct spate_http_reque
 		PUT(&h, "Accept-Ranges: bytes\r\n");
 	put_cache_status(&h, cache);
 	PUT(&h, CORS);
-	end(&h, r->minor == 0, keep_alive);
+	end(&h, r->minor == 0, *keep_alive);
 	if (x != NULL)
 		x->body_at = c->s->out.end;
 	if (!h.ok)
@@ -381,14 +401,12 @@ static bool respond_one(struct spate_http_conn *c, const struct spate_http_reque
 	x->off = 0;
 	x->end = UINT64_MAX;
 	x->chunked = r->minor > 0;
-	if (!keep_alive)
-		c->close_after = true;
 	*pumping = true;
 	return true;
 }
 
 bool spate_http_respond(struct spate_http_conn *c, const struct spate_http_request *r,
-			struct spate_object *o, enum spate_log_cache cache, bool keep_alive,
+			struct spate_object *o, enum spate_log_cache cache, bool *keep_alive,
 			struct spate_http_exchange **x, bool *pumping)
 {
 	struct spate_worker *w = c->s->worker;
@@ -399,20 +417,6 @@ bool spate_http_respond(struct spate_http_conn *c, const struct spate_http_reque
 }
 
 /* --- answers of our own --- */
-
-/* RFC 9110 6.6.1: an origin server with a clock sends Date; for these answers we are one. */
-static void put_date(struct head *h, struct spate_http_conn *c)
-{
-	struct spate_http *http = spate_http_of(c);
-
-	if (http->date_s != http->w->wall_s) {
-		http->date_s = http->w->wall_s;
-		spate_http_date_format(http->date_s, http->date);
-	}
-	PUT(h, "Date: ");
-	put(h, http->date, SPATE_HTTP_DATE_LEN);
-	PUT(h, "\r\n");
-}
 
 bool spate_http_respond_status(struct spate_http_conn *c, unsigned status, bool head_only,
 			       bool http_1_0, bool keep_alive, struct spate_http_exchange *x)

@@ -166,6 +166,8 @@ void spate_sock_conn_open(struct spate_sock *k, const struct spate_sock_listener
 	SPATE_COUNT(w->stats, conn_accepted);
 	SPATE_COUNT(w->stats, conn_open);
 	arm_recv(c);
+	if (k->draining) /* it was accepted before the listener could be told */
+		c->s.app->drain(&c->s);
 }
 
 static void cancel_ops(struct spate_sock_conn *c)

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "dataplane/cache/write.h"
-#include "dataplane/http/conn.h"
+#include "dataplane/http/conn_impl.h"
 #include "dataplane/stream/mem.h"
 
 #define BODY_BYTES 50000
@@ -80,7 +80,8 @@ static int tear_down(void **state)
 
 static struct spate_meta *make_meta(unsigned status)
 {
-	static const char head[] = "Content-Type: video/mp4\r\nETag: \"v1\"\r\n";
+	static const char head[] =
+		"Content-Type: video/mp4\r\nETag: \"v1\"\r\nCache-Control: max-age=60\r\n";
 	struct spate_meta *m = calloc(1, sizeof(*m) + sizeof(head));
 
 	memcpy(m->head, head, sizeof(head) - 1);
@@ -193,6 +194,12 @@ static void assert_has(const struct spate_stream_mem *m, const char *text)
 {
 	if (m->out == NULL || memmem(m->out, m->out_len, text, strlen(text)) == NULL)
 		fail_msg("no \"%s\" in: %.600s", text, m->out ? (const char *)m->out : "nothing");
+}
+
+static void assert_lacks(const struct spate_stream_mem *m, const char *text)
+{
+	if (memmem(m->out, m->out_len, text, strlen(text)) != NULL)
+		fail_msg("\"%s\" in: %.600s", text, (const char *)m->out);
 }
 
 /* --- cases --- */
@@ -554,6 +561,179 @@ static void half_closed_viewer_still_gets_it_all(void **state)
 	spate_stream_mem_close(m);
 }
 
+/* A body of unknown size that pauses longer than the send timeout: nothing is there to be taken. */
+static void waiting_for_the_origin_is_no_stalled_reader(void **state)
+{
+	(void)state;
+	struct spate_stream_mem *m = ask(GET("/u", ""));
+	struct spate_object *o = publish("/u", SPATE_SIZE_UNKNOWN, 200);
+
+	fill(o, 0, 5);
+	reply(next_fetch(), o, SPATE_FETCH_OK);
+	spate_stream_mem_take(m, SIZE_MAX);
+	spate_stream_mem_timeout(m); /* bytes had moved */
+	spate_stream_mem_timeout(m); /* none had, but all were taken */
+	assert_false(m->aborted);
+	fill(o, 5, 25);
+	complete(o);
+	spate_stream_mem_take(m, SIZE_MAX);
+	assert_has(m, "0\r\n\r\n");
+	spate_cache_release(t.cache, o);
+	spate_stream_mem_close(m);
+}
+
+/* When no node can be had the viewer is reset, and nothing of it stays behind. */
+static void empty_pools_leak_nothing(void **state)
+{
+	static const char *const requests[] = {
+		GET("/a", ""),
+		GET("/a", "Range: bytes=0-1,9-10\r\n"),
+		"OPTIONS /a HTTP/1.1\r\nHost: e\r\n\r\n",
+		"DELETE /a HTTP/1.1\r\nHost: e\r\n\r\n",
+		"GET /a HTTP/1.1\r\n\r\n",
+		GET("/n", ""),
+	};
+
+	(void)state;
+	store("/a");
+	t.config.access_log = true;
+	t.w->bytes_pool.limit = 0;
+	for (unsigned i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+		struct spate_stream_mem *m = ask(requests[i]);
+
+		if (i == 5)
+			reply(next_fetch(), NULL, SPATE_FETCH_NOT_FOUND);
+		spate_stream_mem_take(m, SIZE_MAX);
+		assert_true(m->aborted);
+		spate_stream_mem_close(m);
+		assert_int_equal(t.w->http->small.used, 0);
+	}
+}
+
+/* An error about one request: what the origin said of the content's freshness is not about it. */
+static void errors_are_not_as_fresh_as_the_content(void **state)
+{
+	static const char *const requests[] = {
+		GET("/a", "Range: bytes=50000-\r\n"),
+		GET("/a", "If-Match: \"v0\"\r\n"),
+	};
+
+	(void)state;
+	store("/a");
+	for (unsigned i = 0; i < 2; i++) {
+		struct spate_stream_mem *m = ask(requests[i]);
+
+		assert_has(m, "\r\nCache-Control: no-store\r\n");
+		assert_has(m, "\r\nDate: ");
+		assert_lacks(m, "max-age");
+		assert_lacks(m, "video/mp4");
+		spate_stream_mem_close(m);
+	}
+}
+
+static void close_that_was_announced_is_kept(void **state)
+{
+	(void)state;
+	struct spate_stream_mem *m = ask("HEAD /u HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+	struct spate_object *o = publish("/u", SPATE_SIZE_UNKNOWN, 200);
+
+	reply(next_fetch(), o, SPATE_FETCH_OK);
+	spate_stream_mem_take(m, SIZE_MAX);
+	assert_has(m, "Connection: close\r\n");
+	assert_true(m->fin);
+	complete(o);
+	spate_cache_release(t.cache, o);
+	spate_stream_mem_close(m);
+}
+
+/* RFC 9110 9.3.2. */
+static void refused_head_has_no_body(void **state)
+{
+	static const char *const requests[] = {
+		"HEAD /../x HTTP/1.1\r\nHost: e\r\n\r\n",
+		"HEAD /a HTTP/1.1\r\nHost: e\r\nContent-Length: 1\r\n\r\nx",
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct spate_stream_mem *m = ask(requests[i]);
+
+		assert_true(m->fin);
+		assert_int_equal(body_len(m), 0);
+		spate_stream_mem_close(m);
+	}
+}
+
+/* A reload may lower the limit below what a connection has had. */
+static void lowered_request_limit_closes(void **state)
+{
+	(void)state;
+	store("/a");
+	struct spate_stream_mem *m = spate_stream_mem_connect(t.w);
+
+	for (int i = 0; i < 4; i++) {
+		assert_false(m->fin);
+		if (i == 3)
+			t.config.max_requests = 2;
+		spate_stream_mem_send(m, GET("/a", ""), strlen(GET("/a", "")));
+		spate_stream_mem_take(m, SIZE_MAX);
+	}
+	assert_true(m->fin);
+	spate_stream_mem_close(m);
+}
+
+/* A queue that never runs empty: what has left it is logged all the same. */
+static void pipelining_without_end_holds_no_log_records(void **state)
+{
+	(void)state;
+	store("/a");
+	t.config.access_log = true;
+	struct spate_stream_mem *m = spate_stream_mem_connect(t.w);
+
+	for (int i = 0; i < 300; i++) {
+		spate_stream_mem_send(m, GET("/a", ""), strlen(GET("/a", "")));
+		if (i >= 20)
+			spate_stream_mem_take(m, BODY_BYTES);
+		m->out_len = 0;
+		assert_true(spate_sendq_len(&m->s.out) > 0);
+	}
+	assert_in_range(t.w->http->small.used, 1, 60);
+	spate_stream_mem_close(m);
+}
+
+static void drain(struct spate_stream_mem *m)
+{
+	m->s.app->drain(&m->s);
+	spate_stream_mem_take(m, 0);
+}
+
+/* Who has just connected may have a request on its way: it is waited for, not for long. */
+static void drain_answers_who_has_just_connected(void **state)
+{
+	(void)state;
+	store("/a");
+	struct spate_stream_mem *m = spate_stream_mem_connect(t.w);
+
+	drain(m);
+	assert_false(m->finish);
+	assert_in_range(m->timer_ms, 1, 1000);
+	spate_stream_mem_send(m, GET("/a", ""), strlen(GET("/a", "")));
+	spate_stream_mem_take(m, SIZE_MAX);
+	assert_has(m, "Connection: close\r\n");
+	assert_true(m->fin);
+	drain(m);
+	spate_stream_mem_close(m);
+	m = spate_stream_mem_connect(t.w);
+	drain(m);
+	spate_stream_mem_timeout(m);
+	assert_true(m->finish);
+	spate_stream_mem_close(m);
+	m = ask(GET("/a", ""));
+	drain(m);
+	assert_true(m->finish); /* between two requests: at once */
+	spate_stream_mem_close(m);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -575,6 +755,14 @@ int main(void)
 		CASE(slow_head_gets_408),
 		CASE(stalled_reader_is_cut),
 		CASE(half_closed_viewer_still_gets_it_all),
+		CASE(waiting_for_the_origin_is_no_stalled_reader),
+		CASE(empty_pools_leak_nothing),
+		CASE(errors_are_not_as_fresh_as_the_content),
+		CASE(close_that_was_announced_is_kept),
+		CASE(refused_head_has_no_body),
+		CASE(lowered_request_limit_closes),
+		CASE(pipelining_without_end_holds_no_log_records),
+		CASE(drain_answers_who_has_just_connected),
 	};
 
 	return cmocka_run_group_tests(cases, NULL, NULL);
