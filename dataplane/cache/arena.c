@@ -2,7 +2,9 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/memfd.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -73,12 +75,28 @@ static int map_hugetlb(struct spate_arena *a, size_t bytes)
 	return 0;
 }
 
+/* Debian's default is never: then a memfd has small pages for ever, while private memory may have
+ * huge ones. */
+static bool memfd_may_be_huge(void)
+{
+	int fd = open("/sys/kernel/mm/transparent_hugepage/shmem_enabled", O_RDONLY | O_CLOEXEC);
+	char text[128];
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	if (fd >= 0)
+		close(fd);
+	if (n <= 0)
+		return false;
+	text[n] = 0;
+	return strstr(text, "[never]") == NULL && strstr(text, "[deny]") == NULL;
+}
+
 static int map_pages(struct spate_arena *a, size_t bytes)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
 	bytes &= ~(page - 1);
-	a->fd = open_memfd(0, bytes);
+	a->fd = memfd_may_be_huge() ? open_memfd(0, bytes) : -1;
 	a->base = map_aligned(a->fd, bytes);
 	if (a->base == NULL && a->fd >= 0) {
 		close(a->fd);

@@ -41,8 +41,8 @@ struct spate_arena {
 };
 
 /*
- * Maps at most `bytes`: hugetlb memfd, else memfd with THP asked for, else anonymous. 0 or -ENOMEM.
- * a->bytes says what was mapped: whole huge pages are rounded down.
+ * Maps at most `bytes`: hugetlb memfd; else memfd with THP where shmem may have them; else private
+ * memory with THP. 0 or -ENOMEM. a->bytes says what was mapped: whole huge pages are rounded down.
  */
 int spate_arena_map(struct spate_arena *a, size_t bytes, uint32_t block_bytes);
 void spate_arena_unmap(struct spate_arena *a);

@@ -105,7 +105,7 @@ struct spate_arena_info {
 	size_t bytes;
 	uint32_t block_bytes; /* power of two */
 	uint32_t blocks;
-	int fd;               /* the memfd behind it, or -1 */
+	int fd;               /* the memfd behind it; -1: private memory (see arena.c) */
 	size_t page_bytes;    /* 4 KiB, or 2 MiB when huge pages back it */
 };
 
