@@ -28,7 +28,7 @@ def test_chromium_plays_to_the_end(edge_over, nginx, sample, work):
     shutil.copytree(sample, root)
     (root / "test.html").write_text((root / "player.html").read_text() + REPORT)
     edge = edge_over(nginx(root=root))
-    browser = Process("chromium", edge.backend.command([
+    browser = Process("chromium", edge.place.command([
         "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
         "--autoplay-policy=no-user-gesture-required", f"--user-data-dir={work / 'profile'}", edge.url("/test.html")]), work)
     try:

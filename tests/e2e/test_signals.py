@@ -121,7 +121,7 @@ def test_hup_changes_a_timeout(edge_over, sample):
         assert c.get("/0/init.mp4").status == 200
         edge.configure({"origins": [{"match": "/", "dir": str(sample)}], "timeouts": {"idle": "500ms"}})
         edge.reload()
-        time.sleep(0.3)
+        wait_until(lambda: b"config_loaded" in edge.process.said(), what="the reload")
         assert c.get("/0/init.mp4").status == 200  # not dropped by the reload
         assert c.closed(5)
 
@@ -131,9 +131,9 @@ def test_hup_with_a_broken_file_keeps_the_old(edge_over, sample):
     good = edge.file.read_text()
     edge.file.write_text("listen: [nonsense\n")
     edge.reload()
-    time.sleep(0.3)
+    # It says what was wrong, with the file's name, and goes on as before.
+    wait_until(lambda: edge.file.name in edge.process.err.read_text(), what="a word about it")
     assert edge.get("/0/init.mp4").status == 200
-    assert edge.file.name in edge.process.err.read_text()  # and says what was wrong, with the file's name
     edge.file.write_text(good)
     edge.reload()
     assert edge.get("/0/init.mp4").status == 200

@@ -27,10 +27,11 @@ class Edge:
     """
 
     def __init__(self, binary, work, backend, config, user=None, ready=True):
-        self.binary, self.work, self.backend = binary, work, backend
+        self.binary, self.work = binary, work
         self.port, self.admin_port = free_port(), free_port()
+        self.place = backend.place(self.port)
         self.file, self.access = work / "spate.yaml", work / "access.log"
-        self.base = merge(backend.config(self.port), {
+        self.base = merge(self.place.config(), {
             "workers": 1,
             "cache": {"memory": "64MiB"},
             "admin": f"127.0.0.1:{self.admin_port}",
@@ -87,7 +88,10 @@ class Edge:
             return
         self.stopped = True
         died = None if self.asked or self.alive() else self.process.popen.returncode
-        code = self.process.end(seconds, None if self.asked else signal.SIGTERM)
+        try:
+            code = self.process.end(seconds, None if self.asked else signal.SIGTERM)
+        finally:
+            self.place.close()
         assert not self.process.findings(), self.process.findings()
         said = self.process.err.read_bytes()[-4000:].decode(errors="replace")
         assert died is None, f"spate died by itself with {died}:\n{said}"
@@ -96,11 +100,11 @@ class Edge:
     # --- clients ---
 
     def url(self, path="/", family=4):
-        host = self.backend.hosts[family]
+        host = self.place.hosts[family]
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}{path}"
 
     def connect(self, family=4, timeout=10.0, rcvbuf=None):
-        return Conn(self.backend.connect(self.port, family, timeout, rcvbuf), f"edge:{self.port}")
+        return Conn(self.place.connect(family, timeout, rcvbuf), f"edge:{self.port}")
 
     def get(self, path, method="GET", headers=(), version="1.1", family=4, timeout=10.0) -> Response:
         """One request on a connection of its own."""
@@ -109,7 +113,7 @@ class Edge:
 
     def run(self, *argv, timeout=60):
         """A client program; returns the CompletedProcess, output captured as bytes."""
-        return subprocess.run(self.backend.command([str(a) for a in argv]), stdin=subprocess.DEVNULL,
+        return subprocess.run(self.place.command([str(a) for a in argv]), stdin=subprocess.DEVNULL,
                               capture_output=True, timeout=timeout, check=False)
 
     # --- what it says about itself ---
