@@ -129,3 +129,13 @@ void spate_dpdk_stop(struct spate_dpdk *d)
 	free(d);
 	spate_eal_stop();
 }
+
+const struct spate_dpdk_ops spate_dpdk_ops = {
+	.start = spate_dpdk_start,
+	.setup = spate_dpdk_backend_setup,
+	.cpu = spate_dpdk_cpu,
+	.ports = spate_dpdk_ports,
+	.port_line = spate_dpdk_port_line,
+	.stop = spate_dpdk_stop,
+	.backend = &spate_dpdk_backend,
+};

@@ -28,4 +28,20 @@ unsigned spate_dpdk_ports(const struct spate_dpdk *d);
 void spate_dpdk_port_line(const struct spate_dpdk *d, unsigned i, char *text, size_t len); /* for the log */
 void spate_dpdk_stop(struct spate_dpdk *d); /* NULL is fine */
 
+/*
+ * The same as a table: run.c is linked without DPDK too (tests), so main() hands this to it where there is DPDK.
+ */
+struct spate_dpdk_ops {
+	int (*start)(const struct spate_config *cfg, const struct spate_arena_info *arena,
+		     const struct spate_listener *listeners, unsigned nlisteners, struct spate_dpdk **out, char *why,
+		     size_t why_len);
+	const struct spate_dpdk_setup *(*setup)(const struct spate_dpdk *d);
+	int (*cpu)(const struct spate_dpdk *d, unsigned worker);
+	unsigned (*ports)(const struct spate_dpdk *d);
+	void (*port_line)(const struct spate_dpdk *d, unsigned i, char *text, size_t len);
+	void (*stop)(struct spate_dpdk *d);
+	const struct spate_backend_ops *backend;
+};
+extern const struct spate_dpdk_ops spate_dpdk_ops; /* only with DPDK */
+
 #endif

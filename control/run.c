@@ -21,6 +21,7 @@
 #include "control/log/event.h"
 #include "control/loop.h"
 #include "control/notify.h"
+#include "control/dpdk.h"
 #include "dataplane/http/conn.h"
 #include "dataplane/stream/sock.h"
 #include "dataplane/worker.h"
@@ -39,6 +40,8 @@ struct worker_config {
 	struct worker_config *older;
 };
 
+const struct spate_dpdk_ops *spate_run_dpdk;
+
 struct run {
 	struct spate_config *cfg;
 	char *path; /* the configuration file as it was named; "" without one */
@@ -52,6 +55,7 @@ struct run {
 	struct worker_config *worker_config;
 	struct spate_listener *listeners;
 	struct spate_sock_setup sock;
+	struct spate_dpdk *dpdk; /* NULL: sockets */
 	unsigned n, rings_made, workers_made, threads_made;
 	struct spate_worker **worker;
 	pthread_t *thread;
@@ -310,11 +314,33 @@ static int make_listeners(struct run *r)
 	return 0;
 }
 
+/* EAL and ports; each port is said once, with what its device cannot do. */
+static int start_dpdk(struct run *r, struct spate_worker_setup *setup)
+{
+	struct spate_arena_info arena;
+	char why[1024] = "";
+	int rc;
+
+	if (spate_run_dpdk == NULL)
+		return cannot("backend dpdk", "this build does not have it", -ENOTSUP);
+	spate_cache_arena(r->cache, &arena);
+	rc = spate_run_dpdk->start(r->cfg, &arena, r->listeners, r->cfg->listen_count, &r->dpdk, why, sizeof(why));
+	if (rc < 0)
+		return cannot("backend dpdk", why, rc);
+	for (unsigned i = 0; i < spate_run_dpdk->ports(r->dpdk); i++) {
+		spate_run_dpdk->port_line(r->dpdk, i, why, sizeof(why));
+		spate_event(port, SPATE_F_STR("port", why));
+	}
+	setup->backend = spate_run_dpdk->backend;
+	setup->backend_setup = spate_run_dpdk->setup(r->dpdk);
+	return 0;
+}
+
 /* The backend and what it wants to know. */
 static int choose_backend(struct run *r, struct spate_worker_setup *setup)
 {
-	if (r->cfg->backend != SPATE_BACKEND_SOCKETS)
-		return cannot("backend dpdk", "this build does not have it", -ENOTSUP);
+	if (r->cfg->backend == SPATE_BACKEND_DPDK)
+		return start_dpdk(r, setup);
 	setup->backend = &spate_sock_backend;
 	setup->backend_setup = &r->sock;
 	return 0;
@@ -356,6 +382,7 @@ static int make_workers(struct run *r)
 		struct spate_control_link link = spate_control_link(r->control, i);
 
 		setup.id = i;
+		setup.cpu = r->dpdk != NULL ? spate_run_dpdk->cpu(r->dpdk, i) : -1;
 		setup.stats = &r->stats[i];
 		setup.to_control = link.to_control;
 		setup.from_control = link.from_control;
@@ -508,6 +535,8 @@ static void end(struct run *r)
 		spate_access_destroy(r->access, LOG_FLUSH_MS);
 	for (unsigned i = 0; i < r->workers_made; i++)
 		spate_worker_destroy(r->worker[i]);
+	if (r->dpdk != NULL)
+		spate_run_dpdk->stop(r->dpdk);
 	spate_control_destroy(r->control);
 	uncatch_signals();
 	for (unsigned i = 0; i < r->rings_made; i++)

@@ -18,4 +18,8 @@
  */
 int spate_run(struct spate_config *cfg, const char *config_path);
 
+/* What main() sets where the build has DPDK (control/dpdk.h); NULL: sockets only. */
+struct spate_dpdk_ops;
+extern const struct spate_dpdk_ops *spate_run_dpdk;
+
 #endif

@@ -22,6 +22,8 @@
 #include <stdio.h>
 
 #include "control/cli/cli.h"
+#include "control/dpdk.h"
+#include "control/run.h"
 
 int main(int argc, char **argv)
 {
@@ -35,6 +37,9 @@ int main(int argc, char **argv)
 	static struct spate_cli cli; /* the configuration borrows from it until the end */
 	int status;
 
+#ifdef SPATE_HAVE_DPDK
+	spate_run_dpdk = &spate_dpdk_ops;
+#endif
 	if (!spate_cli_parse(argc, argv, &cli, &status))
 		return status;
 	signal(SIGPIPE,

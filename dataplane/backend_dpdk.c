@@ -108,6 +108,8 @@ static int start_tcp(struct backend *b, struct spate_worker *w, const struct spa
 		cfg = *s->tcp;
 	else
 		spate_tcp_config_init(&cfg);
+	if (s->tcp == NULL) /* some more than the limit: those over it are refused in order, not left unanswered */
+		cfg.max_conns = w->config->max_connections + w->config->max_connections / 8 + 64;
 	cfg.user_bytes = spate_stream_tcp_bytes();
 	*why = "no random bytes";
 	if (getrandom(cfg.secret, sizeof(cfg.secret), 0) != sizeof(cfg.secret))

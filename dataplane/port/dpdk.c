@@ -366,7 +366,7 @@ static int dpdk_rx_fd(struct spate_port *p, unsigned queue)
 	return dpdk_of(p)->queue[queue].rx_fd;
 }
 
-const struct spate_port_ops spate_dpdk_ops = {
+const struct spate_port_ops spate_dpdk_port_ops = {
 	.name = "dpdk",
 	.rx = dpdk_rx,
 	.rx_free = dpdk_rx_free,

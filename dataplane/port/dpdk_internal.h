@@ -39,7 +39,7 @@ struct dpdk {
 	struct dpdk_queue queue[];
 };
 
-extern const struct spate_port_ops spate_dpdk_ops;
+extern const struct spate_port_ops spate_dpdk_port_ops;
 void spate_dpdk_close(struct spate_port *p);
 
 #endif

@@ -286,7 +286,7 @@ int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpd
 		return fail(why, why_len, ENOMEM, "out of DPDK memory");
 	d->id = id;
 	d->queues = setup->queues;
-	*p = (struct spate_port){.ops = &spate_dpdk_ops, .priv = d};
+	*p = (struct spate_port){.ops = &spate_dpdk_port_ops, .priv = d};
 	ret = rte_eth_dev_info_get(id, &info);
 	if (ret != 0) {
 		fail(why, why_len, ret, "device %u says nothing of itself: %s", id, rte_strerror(-ret));
