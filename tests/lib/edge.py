@@ -41,7 +41,8 @@ class Edge:
         self.configure(config)
         argv = [binary, "run", "--config", self.file]
         if user is not None:
-            os.chown(work, user, -1)
+            if os.getuid() == 0:
+                os.chown(work, user, -1)
             prefix = ["prlimit", "--memlock=8388608", "--nofile=1024:4096"]
             if os.getuid() == 0:
                 prefix += ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--inh-caps=-all"]
