@@ -96,6 +96,7 @@ static void end_unreachable(struct client *c, int err)
 {
 	spate_event(origin_unreachable, SPATE_F_STR("origin", origin_of(c)->name),
 		    SPATE_F_ERR(err));
+	spate_fill_origin_down(spate_fill_of_source(c));
 	end(c, err == -ETIMEDOUT ? SPATE_FETCH_TIMEOUT : SPATE_FETCH_BAD_GATEWAY);
 }
 
@@ -358,6 +359,11 @@ static bool retry(struct client *c)
 	return true;
 }
 
+static bool has_validator(const struct spate_meta *m)
+{
+	return m != NULL && (m->etag_len > 0 || m->last_modified_s >= 0);
+}
+
 static void take_head(struct client *c)
 {
 	struct spate_fill *f = spate_fill_of_source(c);
@@ -373,8 +379,8 @@ static void take_head(struct client *c)
 		end(c, SPATE_FETCH_BAD_GATEWAY);
 		return;
 	}
-	if (r->status == 206 || r->status == 416 || (r->status == 304 && stale == NULL)) {
-		/* We asked for all of it, once. */
+	if (r->status == 206 || r->status == 416 || (r->status == 304 && !has_validator(stale))) {
+		/* We asked for all of it, once; or without a condition. */
 		end_malformed(c, "a status that answers another question");
 		return;
 	}
@@ -586,6 +592,7 @@ static void on_addrs(struct spate_dns_query *q, int error, const struct spate_dn
 	if (error != 0) {
 		spate_event(origin_resolve_failed, SPATE_F_STR("origin", origin_of(c)->name),
 			    SPATE_F_I64("code", error));
+		spate_fill_origin_down(spate_fill_of_source(c));
 		end(c, SPATE_FETCH_BAD_GATEWAY);
 		return;
 	}

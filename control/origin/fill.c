@@ -21,8 +21,12 @@
 #define BUCKETS 1024 /* fills in flight are hundreds, not millions */
 /* How long past its freshness an object still stands in for an origin that fails. */
 #define STALE_MAX_S 600
-/* An origin that failed this recently is not asked again for a stale object. */
+/*
+ * Not asked again for a stale object: an origin that was out of reach this recently; and, when it
+ * answered with an error, for that object only: an error about one URL is no disconnection.
+ */
 #define ORIGIN_DOWN_US 1000000u
+#define FAILED_KEPT    256 /* objects; a collision only asks once more */
 
 struct spate_fill {
 	struct spate_fill *next; /* in its bucket */
@@ -56,6 +60,10 @@ struct spate_fills {
 	struct spate_fill *bucket[BUCKETS];
 	struct spate_fill *all, *stalled;
 	unsigned count;
+	struct {
+		struct spate_key key;
+		uint64_t at_us;
+	} failed[FAILED_KEPT]; /* which stale objects could not be revalidated, and when */
 };
 
 /* --- the table --- */
@@ -180,6 +188,25 @@ static bool stale_usable(struct spate_fills *fs, struct spate_object *o)
 		       atomic_load_explicit(&o->expires_s, memory_order_relaxed) + STALE_MAX_S;
 }
 
+static void note_failed(struct spate_fill *f)
+{
+	struct spate_fills *fs = f->fills;
+
+	fs->failed[f->key.lo % FAILED_KEPT].key = f->key;
+	fs->failed[f->key.lo % FAILED_KEPT].at_us = spate_loop_now_us(fs->env->loop);
+}
+
+static bool failed_just_now(const struct spate_fills *fs, const struct spate_origin *o,
+			    const struct spate_key *key)
+{
+	uint64_t now = spate_loop_now_us(fs->env->loop);
+	unsigned i = key->lo % FAILED_KEPT;
+
+	return (o->failed_us != 0 && now - o->failed_us < ORIGIN_DOWN_US) ||
+	       (fs->failed[i].at_us != 0 && same_key(&fs->failed[i].key, key) &&
+		now - fs->failed[i].at_us < ORIGIN_DOWN_US);
+}
+
 /* Nothing will come of this fill (any more): tells everybody. The source may still have to end. */
 static void fail(struct spate_fill *f, enum spate_fetch_verdict v)
 {
@@ -196,7 +223,9 @@ static void fail(struct spate_fill *f, enum spate_fetch_verdict v)
 		spate_cache_fail(env->cache, f->object, &workers);
 		progress(f, workers);
 	} else if (v == SPATE_FETCH_BAD_GATEWAY || v == SPATE_FETCH_TIMEOUT) {
-		f->origin->failed_us = spate_loop_now_us(env->loop);
+		if (v == SPATE_FETCH_TIMEOUT)
+			spate_fill_origin_down(f);
+		note_failed(f);
 		if (stale_usable(f->fills, f->stale)) {
 			reply_waiting(f, f->stale, SPATE_FETCH_OK);
 			return;
@@ -468,6 +497,11 @@ struct spate_origin *spate_fill_origin(struct spate_fill *f)
 	return f->origin;
 }
 
+void spate_fill_origin_down(struct spate_fill *f)
+{
+	f->origin->failed_us = spate_loop_now_us(f->fills->env->loop);
+}
+
 const char *spate_fill_url(struct spate_fill *f, size_t *len)
 {
 	*len = f->url_len;
@@ -561,8 +595,7 @@ void spate_fills_fetch(struct spate_fills *fs, struct spate_miss *m)
 		reply(fs, m, NULL, SPATE_FETCH_NOT_FOUND, 0);
 		return;
 	}
-	if (o->failed_us != 0 && spate_loop_now_us(fs->env->loop) - o->failed_us < ORIGIN_DOWN_US &&
-	    stale_usable(fs, stale)) {
+	if (failed_just_now(fs, o, &m->key) && stale_usable(fs, stale)) {
 		reply(fs, m, stale, SPATE_FETCH_OK, 0);
 		return;
 	}

@@ -106,6 +106,8 @@ void *spate_fill_source(struct spate_fill *f); /* ops->bytes, zeroed */
 struct spate_fill *spate_fill_of_source(void *source);
 struct spate_fill_env *spate_fill_env(struct spate_fill *f);
 struct spate_origin *spate_fill_origin(struct spate_fill *f);
+/* It is out of reach: what is stale is sent without asking, for a moment. A TIMEOUT says so too. */
+void spate_fill_origin_down(struct spate_fill *f);
 const char *spate_fill_url(struct spate_fill *f, size_t *len);
 /* What to revalidate; NULL: a plain fetch. */
 const struct spate_meta *spate_fill_stale(struct spate_fill *f);

@@ -342,8 +342,8 @@ static bool respond_one(struct spate_http_conn *c, const struct spate_http_reque
 	if (range == SPATE_RANGE_PARTS && set.n > 1)
 		return respond_multipart(c, r, o, m, size, &set, cache, *keep_alive, x);
 
-	bool pump = !bodyless(status) && cond != SPATE_CONDITION_FAILED &&
-		    size == SPATE_SIZE_UNKNOWN;
+	bool pump =
+		!bodyless(status) && cond != SPATE_CONDITION_FAILED && size == SPATE_SIZE_UNKNOWN;
 
 	if (pump && r->minor == 0)
 		*keep_alive = false; /* the end of the body is the end of the connection */

@@ -405,6 +405,40 @@ static void a_304_refreshes_the_object(void **state)
 	assert_int_equal(rig_count(&r.stats.origin_304), 1);
 }
 
+/* Without a validator we asked for all of it: a 304 answers another question. */
+static void a_304_nobody_asked_for_is_502(void **state)
+{
+	struct rig_miss *m = one(serve_canned, "HTTP/1.1 200 OK\r\nCache-Control: max-age=60, "
+					       "must-revalidate\r\nContent-Length: 5\r\n\r\nhello");
+	struct spate_object *o = m->object;
+
+	rig_expire(o);
+	canned = "HTTP/1.1 304 Not Modified\r\n\r\n";
+	m = rig_fetch(&r, "/a.mp4?x=1", o);
+	rig_until_replies(&r, 2);
+	assert_null(strstr(r.request, "If-"));
+	assert_int_equal(m->verdict, SPATE_FETCH_BAD_GATEWAY);
+}
+
+/* RFC 9111 4.2.4: stale is for who is disconnected; an error about one URL says nothing of others.
+ */
+static void an_error_of_one_url_makes_no_other_stale(void **state)
+{
+	struct rig_miss *m =
+		one(serve_canned, HEAD200 "ETag: \"v1\"\r\nContent-Length: 5\r\n\r\nhello");
+	struct spate_object *o = m->object;
+
+	canned = "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n";
+	rig_fetch(&r, "/broken", NULL);
+	rig_until_replies(&r, 2);
+	rig_until_idle(&r);
+	rig_expire(o);
+	canned = HEAD200 "ETag: \"v2\"\r\nContent-Length: 3\r\n\r\nnew";
+	m = rig_fetch(&r, "/a.mp4?x=1", o);
+	rig_until_replies(&r, 3);
+	assert_ptr_not_equal(m->object, o);
+}
+
 static void a_200_replaces_the_object(void **state)
 {
 	struct rig_miss *m =
@@ -651,6 +685,8 @@ int main(void)
 		T(a_dead_pooled_connection_is_tried_again_once),
 		T(an_answer_that_began_is_not_tried_again),
 		T(a_304_refreshes_the_object),
+		T(a_304_nobody_asked_for_is_502),
+		T(an_error_of_one_url_makes_no_other_stale),
 		T(a_200_replaces_the_object),
 		T(a_failing_origin_leaves_the_stale_object),
 		T(must_revalidate_is_never_stale),
