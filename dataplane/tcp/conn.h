@@ -459,6 +459,7 @@ uint32_t tcp_hystart_ack(struct spate_tcp_conn *c, struct tcp_hystart *h, const 
 /* pacing.c */
 uint32_t tcp_pace_budget(struct spate_tcp_conn *c); /* bytes that may leave now; 0: TM_PACE is set */
 void tcp_pace_sent(struct spate_tcp_conn *c, uint32_t bytes);
+void tcp_pace_wait(struct spate_tcp_conn *c); /* more to send: come by when pacing lets it */
 
 /* output.c: one visit; segment.c: one segment */
 void tcp_output(struct spate_tcp_conn *c);

@@ -322,6 +322,9 @@ void tcp_output(struct spate_tcp_conn *c)
 			sent += c->snd_nxt - nxt;
 			if (sent != 0)
 				tcp_pace_sent(c, sent);
+			/* Pacing said stop: the next ACK may be a round trip away, or wait for more from us. */
+			if (!(c->flags & F_CWND_LIMIT) && (c->lost.head != NULL || tcp_more(c)))
+				tcp_pace_wait(c);
 		}
 		if (c->flags & F_DEAD)
 			return;

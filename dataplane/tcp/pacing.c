@@ -54,3 +54,11 @@ void tcp_pace_sent(struct spate_tcp_conn *c, uint32_t bytes)
 	if (rate != 0)
 		c->pace_next_us += (uint32_t)((uint64_t)bytes * 1000000 / rate);
 }
+
+void tcp_pace_wait(struct spate_tcp_conn *c)
+{
+	int32_t wait = (int32_t)(c->pace_next_us - c->t->now32);
+
+	if (wait > 0 && wait < 1 << 20)
+		tcp_arm(c, TM_PACE, (uint64_t)wait);
+}
