@@ -1,7 +1,7 @@
 /*
- * dns.c: a list of names on the loop's side, a queue of jobs on the thread's.
+ * dns.c: a list of names on the loop's side, a queue of jobs on the threads'.
  *
- *     loop                                   thread
+ *     loop                                   threads
  *     name {waiting, addrs, until} ──job──►  getaddrinfo
  *                                  ◄─post──
  *
@@ -21,6 +21,7 @@
 #include <string.h>
 
 #define NAMES_KEPT 64
+#define THREADS    4 /* so many names may hang before others wait for them */
 
 struct job {
 	struct spate_post post;
@@ -33,7 +34,7 @@ struct job {
 	char host[];
 };
 
-/* Shared by loop and thread, freed by the last. */
+/* Shared by loop and threads, freed by the last. */
 struct queue {
 	pthread_mutex_t lock;
 	pthread_cond_t more;
@@ -48,7 +49,7 @@ struct name {
 	struct spate_dns *dns;
 	struct spate_dns_query *waiting;
 	uint64_t until_us;
-	bool asking; /* the thread has it */
+	bool asking; /* a thread has it */
 	uint16_t port;
 	int error;
 	unsigned n;
@@ -63,7 +64,7 @@ struct spate_dns {
 	unsigned count;
 };
 
-/* --- the thread --- */
+/* --- the threads --- */
 
 static void queue_unref(struct queue *q)
 {
@@ -182,19 +183,28 @@ static void on_soon(struct spate_op *op, int res, unsigned flags)
 	answer((struct name *)((char *)op - offsetof(struct name, soon)));
 }
 
+static bool no_answer(int error)
+{
+	return error == EAI_AGAIN || error == EAI_FAIL || error == EAI_SYSTEM ||
+	       error == EAI_MEMORY;
+}
+
 static void on_job(struct spate_post *p)
 {
 	struct job *j = (struct job *)p;
 	struct name *m = j->name;
 
 	m->asking = false;
-	m->error = j->error;
-	m->n = j->n;
-	memcpy(m->addrs, j->addrs, sizeof(m->addrs));
-	for (unsigned i = 0; i < m->n; i++)
-		set_port(&m->addrs[i], m->port);
 	m->until_us = spate_loop_now_us(m->dns->loop) +
-		      1000ull * (m->error == 0 ? SPATE_DNS_KEEP_MS : SPATE_DNS_FAILED_MS);
+		      1000ull * (j->error == 0 ? SPATE_DNS_KEEP_MS : SPATE_DNS_FAILED_MS);
+	/* No answer is no answer: the old one stands in for it (RFC 8767). */
+	if (m->n == 0 || !no_answer(j->error)) {
+		m->error = j->error;
+		m->n = j->n;
+		memcpy(m->addrs, j->addrs, sizeof(m->addrs));
+		for (unsigned i = 0; i < m->n; i++)
+			set_port(&m->addrs[i], m->port);
+	}
 	free(j);
 	answer(m);
 }
@@ -286,7 +296,8 @@ int spate_dns_create(struct spate_dns **out, struct spate_loop *l)
 	struct spate_dns *d = calloc(1, sizeof(*d));
 	struct queue *q = calloc(1, sizeof(*q));
 	sigset_t all, old;
-	pthread_t th;
+	pthread_t th[THREADS];
+	unsigned n = 0;
 	int rc = -ENOMEM;
 
 	if (d == NULL || q == NULL)
@@ -295,16 +306,21 @@ int spate_dns_create(struct spate_dns **out, struct spate_loop *l)
 	pthread_cond_init(&q->more, NULL);
 	q->end = &q->head;
 	q->loop = l;
-	q->refs = 2;
 	d->loop = l;
 	d->queue = q;
 	sigfillset(&all); /* signals belong to the main thread */
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = -pthread_create(&th, NULL, thread, q);
+	pthread_mutex_lock(&q->lock); /* none goes before all are counted */
+	do
+		rc = -pthread_create(&th[n], NULL, thread, q);
+	while (rc == 0 && ++n < THREADS);
+	q->refs = 1 + n;
+	pthread_mutex_unlock(&q->lock);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (rc != 0)
+	if (n == 0) /* fewer will do */
 		goto fail;
-	pthread_detach(th);
+	for (unsigned i = 0; i < n; i++)
+		pthread_detach(th[i]);
 	*out = d;
 	return 0;
 
@@ -320,7 +336,7 @@ void spate_dns_destroy(struct spate_dns *d)
 		return;
 	pthread_mutex_lock(&d->queue->lock);
 	d->queue->loop = NULL;
-	pthread_cond_signal(&d->queue->more);
+	pthread_cond_broadcast(&d->queue->more);
 	pthread_mutex_unlock(&d->queue->lock);
 	queue_unref(d->queue);
 	/*

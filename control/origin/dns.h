@@ -1,14 +1,14 @@
 /*
- * dns.h: names to addresses without blocking the loop. getaddrinfo runs in one helper thread, one
- * name at a time; answers are kept for some seconds, and all who ask for a name meanwhile share one
- * lookup.
+ * dns.h: names to addresses without blocking the loop. getaddrinfo runs in a few helper threads;
+ * answers are kept for some seconds, and all who ask for a name meanwhile share one lookup. When
+ * there is no answer the last one stands.
  *
  *   spate_dns_create(&d, loop)
  *   spate_dns_ask(d, &owner->query, "origin.example", 80, on_addrs)   on_addrs later, never at once
  *   spate_dns_drop(d, &owner->query)                                  on_addrs will not come
  *   spate_dns_destroy(d)                                              no query may be left
  *
- * IP literals are answered in the next turn and never reach the thread.
+ * IP literals are answered in the next turn and never reach the threads.
  */
 #ifndef SPATE_ORIGIN_DNS_H
 #define SPATE_ORIGIN_DNS_H
@@ -39,7 +39,7 @@ struct spate_dns_query {
 
 /* 0, -ENOMEM, or a negative errno of pthread_create. */
 int spate_dns_create(struct spate_dns **out, struct spate_loop *l);
-/* Does not wait for a lookup under way: the thread finishes it alone and goes. */
+/* Does not wait for a lookup under way: its thread finishes it alone and goes. */
 void spate_dns_destroy(struct spate_dns *d);
 
 /* port: host order. 0 or -ENOMEM (then fn is not called). */
