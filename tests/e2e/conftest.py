@@ -11,6 +11,7 @@ each backend in $SPATE_BACKENDS (default: sockets).
 import os
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -32,6 +33,18 @@ def pytest_runtest_makereport(item, call):
     if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
         report.outcome, report.longrepr = "failed", f"skipped under CI: {report.longrepr}"
     setattr(item, f"report_{report.when}", report)
+
+
+@pytest.fixture(autouse=True)
+def deadline():
+    """A case that hangs fails, with a stack, instead of holding up all others."""
+    def over(*_):
+        raise AssertionError("this case took more than 180 s")
+
+    signal.signal(signal.SIGALRM, over)
+    signal.alarm(180)
+    yield
+    signal.alarm(0)
 
 
 @pytest.fixture(scope="session")
