@@ -41,12 +41,19 @@ struct spate_tcp_conn *tcp_conn_new(struct spate_tcp *t, const struct tcp_tuple 
 
 void tcp_dirty(struct spate_tcp_conn *c)
 {
+	struct spate_tcp *t = c->t;
+	uint32_t ref;
+
 	if (c->flags & F_DIRTY)
 		return;
+	ref = tcp_conn_index(c) + 1;
 	c->flags |= F_DIRTY;
-	c->dirty_next = NULL;
-	*c->t->dirty_tail = c;
-	c->t->dirty_tail = &c->dirty_next;
+	c->dirty_next = 0;
+	if (t->dirty != 0)
+		tcp_conn_at(t, t->dirty_last - 1)->dirty_next = ref;
+	else
+		t->dirty = ref;
+	t->dirty_last = ref;
 }
 
 /* From here on segments for it find nothing; flush tells the user and frees it. */

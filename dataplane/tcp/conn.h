@@ -41,13 +41,13 @@ static inline uint32_t max32(uint32_t a, uint32_t b) { return a > b ? a : b; }
 #define TCP_CWR 0x80
 
 #define TCP_SACK_MAX  4
-#define TCP_MRU       3  /* recently changed islands, for the order of SACK blocks */
 #define TCP_ISLANDS   64 /* of one connection, at most */
 #define TCP_NODE_DATA 2016
+#define TCP_HEAD      30
 #define TCP_DUPTHRESH 3
 #define TCP_PAWS_MS   (24u * 24 * 3600 * 1000) /* ts_recent is no proof after 24 days (RFC 7323 5.5) */
 #define TCP_TICK_US   64
-#define TCP_NO_SAMPLE 0xffff /* retries: a cookie; no round trip to measure, but none was lost */
+#define TCP_NO_SAMPLE 0xff /* retries: a cookie; no round trip to measure, but none was lost */
 
 /* Neighbouring bytes sent at one time. One cache line. */
 struct tcp_run {
@@ -78,6 +78,7 @@ struct tcp_node {
 struct tcp_island {
 	struct tcp_island *next;
 	uint32_t start, end;
+	uint32_t stamp; /* the larger, the more recently changed: the order of SACK blocks */
 	struct tcp_node *head, *tail;
 };
 
@@ -89,30 +90,34 @@ struct tcp_hystart {
 	uint32_t window_end, round_min, last_min; /* us; UINT32_MAX: none */
 	uint32_t css_base_min;
 	uint8_t samples, css_rounds;
-	bool css, done;
+	bool css;
 };
 
+/* HyStart++ only lives until ssthresh is first set; CUBIC's curve only from then on. */
 struct tcp_cubic {
-	double w_est;         /* bytes: what Reno would have */
-	double k;             /* seconds */
-	uint32_t w_max;       /* bytes; 0: no reduction yet */
-	uint32_t epoch_ms, cwnd_prior;
+	union {
+		struct tcp_hystart hs;
+		struct {
+			double w_est;       /* bytes: what Reno would have */
+			float k;            /* seconds */
+			uint32_t epoch_ms;
+			uint32_t cwnd_prior;
+		};
+	};
+	uint32_t w_max;                     /* bytes; 0: no reduction yet */
 	uint32_t undo_w_max;
-	uint32_t acked;       /* not yet turned into growth */
-	bool in_epoch;
-	struct tcp_hystart hs;
+	bool in_epoch, hs_done;
 };
 
 struct tcp_bbr {
-	uint64_t bw[2];          /* max filter, bytes a second: this and the last cycle */
-	uint64_t full_bw;
-	uint32_t min_rtt_us, min_rtt_stamp_ms;
-	uint32_t next_round;     /* delivered */
+	uint32_t bw[2];                     /* max filter, in BBR_UNIT: this and the last cycle */
+	uint32_t full_bw;
+	uint32_t min_rtt_us, min_rtt_ms;    /* and when it was seen */
+	uint32_t next_round;                /* delivered */
 	uint32_t cycle_us, probe_rtt_done_ms;
-	uint32_t prior_cwnd, round_count;
-	uint32_t lt_stamp_ms;
+	uint32_t prior_cwnd;
 	uint8_t mode, cycle_idx, full_count, bw_round;
-	bool round_start, filled, idle_restart, probe_rtt_round_done, packet_conservation;
+	bool round_start, filled, probe_rtt_round_done, restoring;
 };
 
 #define F_DIRTY       0x00000001u /* on the engine's list, flush comes by */
@@ -187,27 +192,25 @@ struct spate_tcp_conn {
 	uint32_t tlp_end, undo_cwnd, undo_ssthresh, undo_bytes, undo_ts;
 	uint32_t progress_ms; /* last time the peer acknowledged something, or nothing was owed */
 	uint8_t reo_mult, reo_persist, ack_segs, probes;
-	uint16_t challenges, retries;
-	uint32_t challenge_ms;
+	uint8_t challenges, challenge_s, retries, spare;
 
 	/* line 5: timers, lists, user */
 	struct tcp_timer timer;
 	uint32_t deadline[TM_N]; /* ticks */
 	uint8_t armed, islands, l2_len, l3_len;
 	const struct spate_tcp_user *user;
-	struct spate_tcp_conn *dirty_next;
+	uint32_t dirty_next; /* index + 1 */
+	uint32_t island_stamp;
 
 	/* line 6: receiver's waiting bytes, path */
 	struct tcp_island *held;
-	uint32_t held_bytes; /* in order, not taken */
 	uint32_t nodes;      /* of all islands */
 	uint32_t fin_rcv, dsack_start, dsack_end;
-	uint32_t mru[TCP_MRU];
 	uint32_t rcv_ms;     /* last segment, for keep-alive */
 	struct spate_txq *txq;
 	uint32_t path_epoch;
 	uint16_t phsum, mtu;
-	uint8_t head[SPATE_TCP_PATH_HEAD];
+	uint8_t head[TCP_HEAD]; /* ethernet and what of IP comes before the addresses */
 	uint8_t why;
 
 	union {
@@ -216,7 +219,7 @@ struct spate_tcp_conn {
 		struct tcp_bbr bbr;
 	} cc;
 };
-static_assert(sizeof(struct spate_tcp_conn) <= 640, "TCB");
+static_assert(sizeof(struct spate_tcp_conn) <= 512, "TCB");
 
 /* A closed connection that still has to answer (RFC 9293 3.6.1). */
 struct tcp_tw {
@@ -280,7 +283,7 @@ struct spate_tcp {
 	uint64_t now_us;
 	uint32_t now32, now_ms; /* of the same time */
 	const struct tcp_cc_ops *cc;
-	struct spate_tcp_conn *dirty, **dirty_tail;
+	uint32_t dirty, dirty_last; /* index + 1 */
 	struct tcp_entry *table;
 	uint32_t mask;
 	uint32_t stride;
@@ -484,6 +487,11 @@ unsigned tcp_syn_options(const struct spate_tcp *t, uint8_t *p, uint16_t mss, bo
 uint16_t tcp_rcv_wnd_field(struct spate_tcp_conn *c);
 
 /* reass.c: the receiver's bytes */
+/* In order, but not taken by the user. */
+static inline uint32_t tcp_held(const struct spate_tcp_conn *c)
+{
+	return c->held != NULL && seq_leq(c->held->start, c->rcv_nxt) ? c->held->end - c->held->start : 0;
+}
 enum spate_tcp_verdict tcp_data_input(struct spate_tcp_conn *c, const struct tcp_seg *s);
 void tcp_deliver(struct spate_tcp_conn *c); /* gives held in-order bytes to the user */
 void tcp_held_clear(struct spate_tcp_conn *c);

@@ -9,7 +9,7 @@
 
 static void cubic_init(struct spate_tcp_conn *c)
 {
-	c->cc.cubic = (struct tcp_cubic){0};
+	c->cc.cubic = (struct tcp_cubic){.hs_done = !c->t->cfg.hystart};
 	tcp_hystart_init(&c->cc.cubic.hs);
 	c->cc.cubic.hs.window_end = c->snd_nxt;
 }
@@ -19,6 +19,8 @@ static uint32_t cubic_ssthresh(struct spate_tcp_conn *c)
 	struct tcp_cubic *q = &c->cc.cubic;
 
 	q->undo_w_max = q->w_max;
+	q->hs_done = true;
+	q->w_est = 0;
 	q->cwnd_prior = c->cwnd;
 	/* Fast convergence (4.7): a flow that is giving way gives a little more. */
 	q->w_max = c->cwnd < q->w_max ? (uint32_t)(c->cwnd * (1.0 + BETA) / 2.0) : c->cwnd;
@@ -35,7 +37,7 @@ static void start_epoch(struct spate_tcp_conn *c, struct tcp_cubic *q)
 		q->w_max = c->cwnd;
 		q->k = 0;
 	} else {
-		q->k = cbrt((double)(q->w_max - c->cwnd) / c->mss / C_CUBIC);
+		q->k = (float)cbrt((double)(q->w_max - c->cwnd) / c->mss / C_CUBIC);
 	}
 }
 
@@ -87,9 +89,14 @@ static void cubic_ack(struct spate_tcp_conn *c, const struct tcp_ack *a)
 	if (c->ca == CA_RECOVERY || c->ca == CA_CWR || acked == 0 || !limited(c, a))
 		return;
 	if (c->cwnd < c->ssthresh) {
-		uint32_t grow = tcp_hystart_ack(c, &q->hs, a);
+		/* Only the first slow start, when ssthresh says nothing yet (RFC 9406 4.3). */
+		uint32_t grow = q->hs_done ? a->acked : tcp_hystart_ack(c, &q->hs, a);
 		uint32_t room = c->ssthresh - c->cwnd;
 
+		if (c->ssthresh != UINT32_MAX && !q->hs_done) {
+			q->hs_done = true; /* from here on the union is the curve's */
+			q->cwnd_prior = c->cwnd;
+		}
 		if (c->cwnd >= 1u << 30)
 			return;
 		if (grow <= room) {

@@ -67,7 +67,8 @@ int spate_tcp_create(struct spate_tcp **out, const struct spate_tcp_config *cfg,
 
 	if (cfg->max_conns == 0 || cfg->max_conns > 1u << 28 || cfg->rcv_buf < 4096 ||
 	    cfg->rcv_buf > 1u << 29 || cfg->init_window == 0 || cfg->port_low > cfg->port_high ||
-	    cfg->mss_min < 48 || cfg->max_runs == 0)
+	    cfg->mss_min < 48 || cfg->challenge_per_s > 255 || cfg->syn_retries > 250 ||
+	    cfg->synack_retries > 250 || cfg->max_runs == 0)
 		return -EINVAL;
 	if (posix_memalign((void **)&t, 64, sizeof *t) != 0)
 		return -ENOMEM;
@@ -76,7 +77,6 @@ int spate_tcp_create(struct spate_tcp **out, const struct spate_tcp_config *cfg,
 	t->lower = *lower;
 	t->env = env;
 	t->cc = &tcp_cubic_ops;
-	t->dirty_tail = &t->dirty;
 	t->epoch_seen = *lower->epoch;
 	if (stats == NULL) {
 		if (posix_memalign((void **)&t->own_stats, 64, sizeof *stats) != 0)
@@ -168,7 +168,7 @@ uint64_t spate_tcp_wait_us(const struct spate_tcp *t)
 	uint32_t ticks = tcp_wheel_next(&t->wheel);
 	uint64_t at;
 
-	if (t->dirty != NULL)
+	if (t->dirty != 0)
 		return 0;
 	if (ticks == UINT32_MAX)
 		return UINT64_MAX;
@@ -233,25 +233,22 @@ static void visit(struct spate_tcp_conn *c)
 	}
 	c->flags &= ~F_DIRTY;
 	/* Resumed from inside event(), or something to tell came up while sending. */
-	if (c->events != 0 || (c->held_bytes != 0 && !(c->flags & F_PAUSED)))
+	if (c->events != 0 || (tcp_held(c) != 0 && !(c->flags & F_PAUSED)))
 		tcp_dirty(c);
 }
 
 void spate_tcp_flush(struct spate_tcp *t)
 {
-	struct spate_tcp_conn *c;
-
 	if (t->path_waiting != 0 && t->epoch_seen != *t->lower.epoch) {
 		t->epoch_seen = *t->lower.epoch;
 		for (uint32_t i = 0; i < t->conns_made; i++)
 			if (tcp_conn_at(t, i)->flags & F_PATH_WAIT)
 				tcp_dirty(tcp_conn_at(t, i));
 	}
-	while ((c = t->dirty) != NULL) {
+	while (t->dirty != 0) {
+		struct spate_tcp_conn *c = tcp_conn_at(t, t->dirty - 1);
+
 		t->dirty = c->dirty_next;
-		if (t->dirty == NULL)
-			t->dirty_tail = &t->dirty;
-		c->dirty_next = NULL;
 		visit(c);
 	}
 }

@@ -21,15 +21,11 @@ static void new_round(struct spate_tcp_conn *c, struct tcp_hystart *h)
 	h->samples = 0;
 	if (h->css && ++h->css_rounds >= CSS_ROUNDS) {
 		c->ssthresh = c->cwnd;
-		h->done = true;
 	}
 }
 
 uint32_t tcp_hystart_ack(struct spate_tcp_conn *c, struct tcp_hystart *h, const struct tcp_ack *a)
 {
-	/* Only the first slow start, when ssthresh says nothing yet (section 4.3). */
-	if (h->done || c->ssthresh != UINT32_MAX || !c->t->cfg.hystart)
-		return a->acked;
 	if (seq_leq(h->window_end, c->snd_una))
 		new_round(c, h);
 	if (a->rtt_us != 0) {

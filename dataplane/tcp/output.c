@@ -30,7 +30,7 @@ bool tcp_path(struct spate_tcp_conn *c)
 	c->path_epoch = *t->lower.epoch;
 	c->l2_len = p.l2_len;
 	c->l3_len = p.l3_len;
-	memcpy(c->head, p.head, sizeof c->head);
+	memcpy(c->head, p.head, TCP_HEAD);
 	bool v6 = p.l3_len == 40;
 
 	c->phsum = csum_fold(csum_pseudo(c->local_ip + (v6 ? 0 : 12), c->peer_ip + (v6 ? 0 : 12), v6));

@@ -17,7 +17,9 @@ uint32_t tcp_rcv_wnd(const struct spate_tcp_conn *c)
 {
 	uint32_t buf = c->t->cfg.rcv_buf;
 
-	return c->held_bytes < buf ? buf - c->held_bytes : 0;
+	uint32_t held = tcp_held(c);
+
+	return held < buf ? buf - held : 0;
 }
 
 /* Small pieces leave nodes half empty; so many a connection may have, and no more. */
@@ -55,7 +57,6 @@ void tcp_held_clear(struct spate_tcp_conn *c)
 		c->held = i->next;
 		free_island(c, i);
 	}
-	c->held_bytes = 0;
 }
 
 /* Appends to an island; may stop short when there is no node. Returns bytes taken. */
@@ -117,12 +118,6 @@ static void join(struct spate_tcp_conn *c, struct tcp_island *i)
 	free_island(c, n);
 }
 
-static void remember(struct spate_tcp_conn *c, uint32_t seq)
-{
-	memmove(&c->mru[1], &c->mru[0], sizeof c->mru - sizeof c->mru[0]);
-	c->mru[0] = seq;
-}
-
 /* Keeps [start, start + len) as far as it is new. Returns false when memory or bounds did not allow all. */
 static bool store(struct spate_tcp_conn *c, uint32_t start, const uint8_t *p, uint32_t len)
 {
@@ -152,6 +147,7 @@ static bool store(struct spate_tcp_conn *c, uint32_t start, const uint8_t *p, ui
 		}
 		n = append(c, i, p, upto - start);
 		fresh |= n != 0;
+		i->stamp = ++c->island_stamp;
 		start += n;
 		p += n;
 		if (i->start == i->end) {
@@ -184,7 +180,6 @@ void tcp_deliver(struct spate_tcp_conn *c)
 			return;
 		assert(took <= have);
 		i->start += took;
-		c->held_bytes -= took;
 		if (took < have) {
 			c->flags |= F_PAUSED;
 			break;
@@ -209,7 +204,6 @@ static void absorb(struct spate_tcp_conn *c)
 	assert(seq_leq(c->rcv_nxt, i->end));
 	tcp_count(c->t, SPATE_TCP_BYTES_RCVD, i->end - c->rcv_nxt);
 	c->rcv_nxt = i->end;
-	c->held_bytes = i->end - i->start;
 }
 
 /* All before the peer's FIN is here (RFC 9293 3.10.7.4, eighth). */
@@ -315,6 +309,5 @@ enum spate_tcp_verdict tcp_data_input(struct spate_tcp_conn *c, const struct tcp
 	c->flags |= F_ACK_NOW;
 	if (!store(c, start, p, end - start))
 		return SPATE_TCP_DROP_NO_MEMORY;
-	remember(c, start);
 	return SPATE_TCP_OK;
 }

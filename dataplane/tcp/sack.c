@@ -82,13 +82,25 @@ void tcp_sack_input(struct spate_tcp_conn *c, const struct tcp_seg *s, struct tc
 	}
 }
 
+/* The most recently changed island that changed before `below`. */
+static const struct tcp_island *latest(const struct tcp_island *first, uint32_t below)
+{
+	const struct tcp_island *best = NULL;
+
+	for (const struct tcp_island *i = first; i != NULL; i = i->next)
+		if (i->stamp < below && (best == NULL || i->stamp > best->stamp))
+			best = i;
+	return best;
+}
+
 /*
  * What to report: a DSACK first, then the islands, most recently changed first (RFC 2018 section 4). A DSACK
- * inside an island is followed by that island.
+ * inside an island is followed by that island, which is the most recent one then.
  */
 unsigned tcp_sack_blocks(const struct spate_tcp_conn *c, uint32_t blocks[][2], unsigned max)
 {
-	const struct tcp_island *first = c->held;
+	const struct tcp_island *first = c->held, *i;
+	uint32_t below = UINT32_MAX;
 	unsigned n = 0;
 
 	if (max == 0)
@@ -99,23 +111,10 @@ unsigned tcp_sack_blocks(const struct spate_tcp_conn *c, uint32_t blocks[][2], u
 	}
 	if (first != NULL && seq_leq(first->start, c->rcv_nxt))
 		first = first->next; /* in order, waiting for the user */
-	for (unsigned m = 0; m <= TCP_MRU && n < max; m++) {
-		for (const struct tcp_island *i = first; i != NULL; i = i->next) {
-			bool seen = false;
-
-			if (m < TCP_MRU && (seq_lt(c->mru[m], i->start) || seq_leq(i->end, c->mru[m])))
-				continue;
-			for (unsigned k = (c->flags & F_DSACK) != 0; k < n; k++)
-				seen |= blocks[k][0] == i->start;
-			if (seen)
-				continue;
-			if (n == max)
-				break;
-			blocks[n][0] = i->start;
-			blocks[n++][1] = i->end;
-			if (m < TCP_MRU)
-				break;
-		}
+	while (n < max && (i = latest(first, below)) != NULL) {
+		blocks[n][0] = i->start;
+		blocks[n++][1] = i->end;
+		below = i->stamp;
 	}
 	return n;
 }

@@ -93,6 +93,19 @@ static void put_payload(struct spate_pkt_tx *tx, struct tcp_cut *cut, uint32_t l
 	tx->nfrags = n;
 }
 
+/* The template, and the addresses, which the TCB holds anyway. */
+static void put_path(const struct spate_tcp_conn *c, uint8_t *p)
+{
+	memcpy(p, c->head, TCP_HEAD);
+	if (c->l3_len == 40) {
+		memcpy(p + c->l2_len + 8, c->local_ip, 16);
+		memcpy(p + c->l2_len + 24, c->peer_ip, 16);
+	} else {
+		memcpy(p + c->l2_len + 12, c->local_ip + 12, 4);
+		memcpy(p + c->l2_len + 16, c->peer_ip + 12, 4);
+	}
+}
+
 static unsigned put_timestamp(uint8_t *p, uint32_t tsval, uint32_t tsecr)
 {
 	put32(p, 0x0101080a);
@@ -142,7 +155,7 @@ bool tcp_emit(struct spate_tcp_conn *c, uint32_t seq, uint32_t len, uint8_t flag
 		tcp_count(t, SPATE_TCP_TX_NO_BUFFER, 1);
 		return false;
 	}
-	memcpy(tx->head, c->head, SPATE_TCP_PATH_HEAD);
+	put_path(c, tx->head);
 	uint8_t *p = tx->head + l3_end;
 
 	if (c->flags & F_TS)
@@ -211,7 +224,7 @@ bool tcp_emit_syn(struct spate_tcp_conn *c)
 		tcp_count(t, SPATE_TCP_TX_NO_BUFFER, 1);
 		return false;
 	}
-	memcpy(tx->head, c->head, SPATE_TCP_PATH_HEAD);
+	put_path(c, tx->head);
 	uint8_t *p = tx->head + c->l2_len + c->l3_len;
 	uint8_t flags = ack ? TCP_SYN | TCP_ACK : TCP_SYN;
 
@@ -277,8 +290,10 @@ void tcp_challenge(struct spate_tcp_conn *c)
 {
 	struct spate_tcp *t = c->t;
 
-	if (t->now_ms - c->challenge_ms >= 1000) {
-		c->challenge_ms = t->now_ms;
+	uint8_t second = (uint8_t)(t->now_ms / 1000);
+
+	if (c->challenge_s != second) {
+		c->challenge_s = second;
 		c->challenges = 0;
 	}
 	if (c->challenges >= t->cfg.challenge_per_s)
