@@ -74,9 +74,10 @@ int spate_tcp_create(struct spate_tcp **out, const struct spate_tcp_config *cfg,
 		return -ENOMEM;
 	memset(t, 0, sizeof *t);
 	t->cfg = *cfg;
+	t->cfg.pacing |= cfg->cc == SPATE_TCP_BBR; /* BBR is nothing without */
 	t->lower = *lower;
 	t->env = env;
-	t->cc = &tcp_cubic_ops;
+	t->cc = cfg->cc == SPATE_TCP_BBR ? &tcp_bbr_ops : &tcp_cubic_ops;
 	t->epoch_seen = *lower->epoch;
 	if (stats == NULL) {
 		if (posix_memalign((void **)&t->own_stats, 64, sizeof *stats) != 0)
