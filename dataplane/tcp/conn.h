@@ -45,6 +45,8 @@ static inline uint32_t max32(uint32_t a, uint32_t b) { return a > b ? a : b; }
 #define TCP_NODE_DATA 2016
 #define TCP_HEAD      30
 #define TCP_DUPTHRESH 3
+#define TCP_MTU_MIN4  552
+#define TCP_MTU_MIN6  1280
 #define TCP_PAWS_MS   (24u * 24 * 3600 * 1000) /* ts_recent is no proof after 24 days (RFC 7323 5.5) */
 #define TCP_TICK_US   64
 #define TCP_NO_SAMPLE 0xff /* retries: a cookie; no round trip to measure, but none was lost */
@@ -261,6 +263,7 @@ struct tcp_ack {
 	uint32_t rtt_us;        /* 0: no sample */
 	uint32_t fack;          /* highest end delivered by this ACK */
 	bool reordered, dsack, ece, spurious, any;
+	bool left;              /* this ACK ended a recovery */
 	/* rate sample (Cheng, Cardwell: delivery rate estimation); interval 0: none */
 	uint32_t rate_delivered, rate_interval_us, rate_prior;
 	bool rate_app_limited;

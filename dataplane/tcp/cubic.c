@@ -86,7 +86,8 @@ static void cubic_ack(struct spate_tcp_conn *c, const struct tcp_ack *a)
 	struct tcp_cubic *q = &c->cc.cubic;
 	uint32_t acked = a->acked;
 
-	if (c->ca == CA_RECOVERY || c->ca == CA_CWR || acked == 0 || !limited(c, a))
+	if (c->ca == CA_RECOVERY || c->ca == CA_CWR || acked == 0 || a->left ||
+	    !limited(c, a))
 		return;
 	if (c->cwnd < c->ssthresh) {
 		/* Only the first slow start, when ssthresh says nothing yet (RFC 9406 4.3). */

@@ -199,15 +199,17 @@ static void tell(struct spate_tcp_conn *c)
 		c->user->event(c, events);
 }
 
-/* After the user took bytes, has the window opened enough to be told? (RFC 9293 3.8.6.2.2) */
+/*
+ * After a slow user took bytes, has the window opened enough to be told (RFC 9293 3.8.6.2.2)? Only where what the
+ * peer knows of is small: else the next segment tells it for nothing.
+ */
 static void window_update(struct spate_tcp_conn *c)
 {
-	uint32_t edge = c->rcv_nxt + tcp_rcv_wnd(c), told = c->rcv_adv - c->rcv_nxt;
-	uint32_t buf = c->t->cfg.rcv_buf;
+	uint32_t buf = c->t->cfg.rcv_buf, wnd = tcp_rcv_wnd(c), told = c->rcv_adv - c->rcv_nxt;
 
-	if (c->flags & F_FIN_RCVD)
+	if ((c->flags & F_FIN_RCVD) || seq_lt(c->rcv_adv, c->rcv_nxt) || told >= min32(buf, 65535) / 2)
 		return;
-	if (edge - c->rcv_adv < buf && edge - c->rcv_adv >= min32(buf / 2, 2u * c->mss) && told < buf / 2)
+	if (wnd > told && wnd - told >= min32(buf / 2, 2u * c->mss))
 		c->flags |= F_ACK_NOW;
 }
 

@@ -34,8 +34,11 @@ bool tcp_path(struct spate_tcp_conn *c)
 	bool v6 = p.l3_len == 40;
 
 	c->phsum = csum_fold(csum_pseudo(c->local_ip + (v6 ? 0 : 12), c->peer_ip + (v6 ? 0 : 12), v6));
-	if (c->mtu != p.mtu) {
-		c->mtu = p.mtu;
+	/* Whatever ICMP told net/: smaller segments would only serve an attacker. */
+	uint16_t mtu = (uint16_t)max32(p.mtu, v6 ? TCP_MTU_MIN6 : TCP_MTU_MIN4);
+
+	if (c->mtu != mtu) {
+		c->mtu = mtu;
 		tcp_set_mss(c);
 	}
 	return true;

@@ -27,7 +27,7 @@ bool spate_tcp_packet_too_big(struct spate_tcp *t, const uint8_t local[16], cons
 
 	if (c == NULL || c->txq == NULL)
 		return false;
-	least = c->l3_len == 40 ? 1280 : 552;
+	least = c->l3_len == 40 ? TCP_MTU_MIN6 : TCP_MTU_MIN4;
 	mtu = max32(mtu, least);
 	if (mtu >= c->mtu)
 		return false;

@@ -229,34 +229,44 @@ void tcp_fin_rcvd(struct spate_tcp_conn *c)
 	}
 }
 
+/*
+ * Bytes at rcv_nxt. They never need memory unless the user is full: else out-of-order bytes could take all nodes and
+ * then shut out the very bytes that would set them free. So what lies before an island goes straight up, then the
+ * island, then what lies behind.
+ */
 static void in_order_input(struct spate_tcp_conn *c, const uint8_t *p, uint32_t len)
 {
-	bool hole = c->held != NULL && in_order(c) == NULL, overlap = hole;
-	uint32_t took = 0;
+	bool hole = c->held != NULL && in_order(c) == NULL;
 
-	overlap = hole && seq_lt(c->held->start, c->rcv_nxt + len);
-	if (!(c->flags & F_PAUSED) && in_order(c) == NULL && !overlap) {
-		took = (uint32_t)c->user->data(c, p, len);
+	while (len > 0) {
+		uint32_t before = c->rcv_nxt, n = len, took = 0, skip;
+
+		if (!(c->flags & F_PAUSED) && in_order(c) == NULL) {
+			if (c->held != NULL && seq_lt(c->held->start, c->rcv_nxt + len))
+				n = c->held->start - c->rcv_nxt;
+			took = (uint32_t)c->user->data(c, p, n);
+			if (c->flags & F_DEAD)
+				return;
+			assert(took <= n);
+			c->rcv_nxt += took;
+			tcp_count(c->t, SPATE_TCP_BYTES_RCVD, took);
+		}
+		if (took < n) {
+			c->flags |= F_PAUSED;
+			/* As much as there is memory for; the rest was never received. */
+			store(c, c->rcv_nxt, p + took, len - took);
+			c->flags &= ~F_DSACK;
+			absorb(c);
+			break;
+		}
+		absorb(c);
+		tcp_deliver(c);
 		if (c->flags & F_DEAD)
 			return;
-		assert(took <= len);
-		c->rcv_nxt += took;
-		tcp_count(c->t, SPATE_TCP_BYTES_RCVD, took);
+		skip = min32(len, c->rcv_nxt - before);
+		p += skip;
+		len -= skip;
 	}
-	if (took < len) {
-		if (!overlap)
-			c->flags |= F_PAUSED;
-		/* As much of it as there is memory for; the rest was never received. */
-		store(c, c->rcv_nxt, p + took, len - took);
-		c->flags &= ~F_DSACK;
-	}
-	absorb(c);
-	if (overlap)
-		tcp_deliver(c);
-	else if (hole && in_order(c) != NULL)
-		tcp_deliver(c);
-	if (c->flags & F_DEAD)
-		return;
 	/* RFC 5681 4.2: at once when a hole was filled, else at least every second segment. */
 	if (hole || ++c->ack_segs >= 2)
 		c->flags |= F_ACK_NOW;
@@ -297,9 +307,10 @@ enum spate_tcp_verdict tcp_data_input(struct spate_tcp_conn *c, const struct tcp
 	if ((c->flags & F_FIN_SEEN) && seq_lt(c->fin_rcv, end))
 		end = seq_max(c->fin_rcv, start);
 	if (start == end) {
+		if (start != c->rcv_nxt || s->len != 0)
+			c->flags |= F_ACK_NOW;
 		if (s->len == 0)
 			return SPATE_TCP_OK;
-		c->flags |= F_ACK_NOW;
 		return seq_lt(s->seq, c->rcv_nxt) ? SPATE_TCP_DROP_OLD : SPATE_TCP_DROP_RCV_FULL;
 	}
 	if (start == c->rcv_nxt) {

@@ -115,13 +115,15 @@ void tcp_recovery_ack(struct spate_tcp_conn *c, struct tcp_ack *a, const struct 
 		return;
 	}
 	/* Without SACK, an ACK of exactly `recover` may be followed by duplicates of our own repeats. */
-	if (c->ca != CA_OPEN && seq_leq(c->recover, c->snd_una))
+	if (c->ca != CA_OPEN && seq_leq(c->recover, c->snd_una)) {
+		a->left = c->ca != CA_LOSS;
 		leave(c);
+	}
 	switch (c->ca) {
 	case CA_OPEN:
 		if (c->lost_out != 0) {
 			tcp_enter_recovery(c);
-		} else if (a->ece) {
+		} else if (a->ece && !a->left) {
 			tcp_enter_cwr(c);
 			tcp_count(c->t, SPATE_TCP_ECN_REDUCED, 1);
 		}

@@ -72,7 +72,7 @@ struct tcp_run *tcp_run_append(struct spate_tcp_conn *c, uint32_t start, uint32_
 	uint32_t now = c->t->now32;
 
 	/* The same burst goes on. tail of flight: so the order by time stays. */
-	if (r != NULL && r->sent_us == now && r->flags == 0 && r == c->flight.tail &&
+	if (r != NULL && r->sent_us == now && (r->flags & ~RUN_APP_LIMITED) == 0 && r == c->flight.tail &&
 	    end - r->start < 1u << 24) {
 		r->end = end;
 		return r;
