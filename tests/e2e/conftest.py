@@ -1,6 +1,6 @@
 """
 Fixtures of the end-to-end suite. Every case goes through `edge_over` (or what is made of it), and so runs once for
-each backend in $SPATE_BACKENDS (default: sockets).
+each backend in $SPATE_BACKENDS (default: sockets; NAME:some runs the files of SOME only).
 
     backend     how clients reach the edge (tests/lib/backend.py)
     edge_over   edge_over(origin, ...) starts an edge; teardown ends it by SIGTERM and looks at how it went
@@ -24,6 +24,20 @@ from backend import BACKENDS  # noqa: E402
 from edge import Edge  # noqa: E402
 from nginx import Nginx  # noqa: E402
 from scripted import ScriptedOrigin  # noqa: E402
+
+CHOSEN = os.environ.get("SPATE_BACKENDS", "sockets").split(",")
+SOME = ("test_dash.py", "test_range.py", "test_coalesce.py", "test_http_framing.py")
+
+
+def pytest_collection_modifyitems(config, items):
+    some = [b.split(":")[0] for b in CHOSEN if b.endswith(":some")]
+
+    def chosen(item):
+        params = getattr(item, "callspec", None) and item.callspec.params
+        return not params or params.get("backend") not in some or item.path.name in SOME
+
+    config.hook.pytest_deselected(items=[x for x in items if not chosen(x)])
+    items[:] = [x for x in items if chosen(x)]
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -71,7 +85,7 @@ def sample():
     return TESTS / "data/sample"
 
 
-@pytest.fixture(scope="session", params=os.environ.get("SPATE_BACKENDS", "sockets").split(","))
+@pytest.fixture(scope="session", params=[b.split(":")[0] for b in CHOSEN])
 def backend(request):
     chosen = BACKENDS[request.param]()
     with tempfile.TemporaryDirectory(prefix="spate-backend-") as folder:

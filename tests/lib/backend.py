@@ -1,14 +1,17 @@
 """
 How clients reach an edge. Every case takes its connections and client programs from its edge, and the edge has them
-from its place; so a second backend (DPDK on a vdev, clients in a network namespace, a link of its own for each
-edge) is a second pair of classes here and nothing else. What such a pair must offer is what Sockets offers:
+from its place; so a backend is a pair of classes and nothing else: Sockets here, the DPDK devices in vdev.py.
 
-    backend = Sockets(); backend.setup(work)      once a session
+    backend = Sockets(); backend.setup(work)      once a session; may skip
     place = backend.place(port)                   for each edge
-    place.config(), .hosts, .clients, .command(argv), .connect(...), then place.close()
+    place.config(workers)                         before it starts
+    place.started()                               once it is ready
+    place.hosts, .clients, .command(argv), .socket(...), then place.close()
     backend.teardown()
 """
 import socket
+
+import vdev
 
 
 class Sockets:
@@ -29,29 +32,28 @@ class Sockets:
 class SocketsPlace:
     hosts = {4: "127.0.0.1", 6: "::1"}    # where the edge is, by IP version
     clients = {4: "127.0.0.1", 6: "::1"}  # where it sees its clients
+    capabilities = ""                     # what an edge that is not root must have been given
 
     def __init__(self, port):
         self.port = port
 
+    def started(self):
+        """The edge is ready."""
+
     def close(self):
         """The edge has ended."""
 
-    def config(self):
+    def config(self, workers):  # pylint: disable=unused-argument
         """The part of an edge's configuration that is this backend's."""
         return {"backend": "sockets", "listen": [f"127.0.0.1:{self.port}", f"[::1]:{self.port}"]}
 
     def command(self, argv):
-        """argv as a client must be started to reach the edge (for DPDK: in its namespace)."""
+        """argv as a client must be started to reach the edge."""
         return list(argv)
 
-    def connect(self, family=4, timeout=10.0, rcvbuf=None):
-        """A client's TCP connection to the edge; a socket."""
-        s = socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6)
-        s.settimeout(timeout)
-        if rcvbuf:
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
-        s.connect((self.hosts[family], self.port))
-        return s
+    def socket(self, family=4):
+        """A client's TCP socket from which the edge can be reached."""
+        return socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6)
 
 
-BACKENDS = {"sockets": Sockets}
+BACKENDS = {b.name: b for b in (Sockets, vdev.AfPacket, vdev.Tap, vdev.AfXdp)}

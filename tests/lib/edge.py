@@ -2,6 +2,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -31,13 +32,13 @@ class Edge:
         self.port, self.admin_port = free_port(), free_port()
         self.place = backend.place(self.port)
         self.file, self.access = work / "spate.yaml", work / "access.log"
-        self.base = merge(self.place.config(), {
+        self.base = {
             "workers": 1,
             "cache": {"memory": "64MiB"},
             "admin": f"127.0.0.1:{self.admin_port}",
             "log": {"access": str(self.access), "format": "json"},
             "timeouts": {"drain": "3s"},
-        })
+        }
         self.configure(config)
         argv = [binary, "run", "--config", self.file]
         if user is not None:
@@ -45,7 +46,9 @@ class Edge:
                 os.chown(work, user, -1)
             prefix = ["prlimit", "--memlock=8388608", "--nofile=1024:4096"]
             if os.getuid() == 0:
-                prefix += ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--inh-caps=-all"]
+                caps = f"-all,+{self.place.capabilities}" if self.place.capabilities else "-all"
+                prefix += ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", f"--inh-caps={caps}",
+                           f"--ambient-caps={caps}"]
             argv = prefix + argv
         self.process = Process("spate", argv, work)
         self.stopped = self.asked = False
@@ -54,7 +57,7 @@ class Edge:
 
     def configure(self, config):
         """Writes the file; a running edge takes it over by reload()."""
-        self.config = merge(self.base, config)
+        self.config = merge(merge(self.place.config(config.get("workers", 1)), self.base), config)
         self.file.write_text(yaml.safe_dump(self.config, sort_keys=False))
 
     def wait_ready(self):
@@ -66,6 +69,7 @@ class Edge:
                 return False
 
         wait_until(answers, 15, "edge ready")
+        self.place.started()
 
     def alive(self):
         return self.process.alive()
@@ -105,7 +109,16 @@ class Edge:
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}{path}"
 
     def connect(self, family=4, timeout=10.0, rcvbuf=None):
-        return Conn(self.place.connect(family, timeout, rcvbuf), f"edge:{self.port}")
+        s = self.place.socket(family)
+        s.settimeout(timeout)
+        if rcvbuf:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+        try:
+            s.connect((self.place.hosts[family], self.port))
+        except OSError:
+            s.close()
+            raise
+        return Conn(s, f"edge:{self.port}")
 
     def get(self, path, method="GET", headers=(), version="1.1", family=4, timeout=10.0) -> Response:
         """One request on a connection of its own."""
