@@ -16,6 +16,7 @@
 #include "dataplane/stream/sock_impl.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,11 +31,22 @@
 #define ACCEPT_PAUSE_MS 100        /* after accept ran out of descriptors */
 #define CQE_BATCH       256u
 
+/*
+ * The kernel has copied the iovecs of what it took. It may have taken only a part (no memory): then
+ * the scratch still belongs to the rest, or one viewer would get the bytes of another.
+ */
+static void reuse_scratch(struct spate_sock *k)
+{
+	if (io_uring_sq_ready(&k->ring) > 0)
+		return;
+	k->msgs_used = 0;
+	k->iovs_used = 0;
+}
+
 void spate_sock_submit(struct spate_sock *k)
 {
 	io_uring_submit(&k->ring);
-	k->msgs_used = 0;
-	k->iovs_used = 0;
+	reuse_scratch(k);
 }
 
 struct io_uring_sqe *spate_sock_sqe(struct spate_sock *k)
@@ -241,7 +253,8 @@ static void arm_wake(struct spate_sock *k)
 static void enable(struct spate_sock *k)
 {
 	/* liburing 2.3 declares io_uring_enable_rings() but does not export it. */
-	if (syscall(__NR_io_uring_register, k->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) < 0)
+	if (syscall(__NR_io_uring_register, k->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL,
+		    0) < 0)
 		abort(); /* a ring of our own that is disabled: cannot fail */
 	io_uring_register_ring_fd(&k->ring);
 	k->tick = k->w->now_us / SPATE_SOCK_TICK_US;
@@ -314,8 +327,7 @@ static void wait_for_cqe(struct spate_sock *k, uint32_t wait_us)
 	else
 		io_uring_submit_and_wait_timeout(&k->ring, &cqe, 1, &ts, NULL);
 	spate_worker_awake(k->w);
-	k->msgs_used = 0;
-	k->iovs_used = 0;
+	reuse_scratch(k);
 }
 
 static void turn(struct spate_worker *w, uint32_t wait_us)
@@ -358,6 +370,23 @@ static void flush(struct spate_worker *w)
 
 /* --- the end --- */
 
+/*
+ * Whose handshake is done and whom nobody has accepted yet: closing the listener would reset them.
+ */
+static void accept_the_last(struct spate_sock *k, struct spate_sock_listener *l)
+{
+	int fd, flags = fcntl(l->fd, F_GETFL);
+
+	if (flags < 0 || fcntl(l->fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return;
+	for (int i = 0; i < SOMAXCONN; i++) {
+		fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
+		if (fd < 0)
+			break;
+		spate_sock_conn_open(k, l, fd);
+	}
+}
+
 static void drain(struct spate_worker *w)
 {
 	struct spate_sock *k = w->backend;
@@ -374,6 +403,8 @@ static void drain(struct spate_worker *w)
 		spate_sock_tag(sqe, SPATE_SOCK_OP_IGNORE, k);
 	}
 	spate_sock_submit(k);
+	for (unsigned i = 0; i < k->nlisteners; i++)
+		accept_the_last(k, &k->listeners[i]);
 	close_listeners(k);
 	for (struct spate_sock_conn *c = k->all; c != NULL; c = c->all_next)
 		if (!c->dying)

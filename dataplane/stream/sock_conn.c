@@ -410,6 +410,12 @@ static void send_fin(struct spate_sock_conn *c)
 	check_done(c);
 }
 
+static bool no_scratch(const struct spate_sock *k)
+{
+	return k->msgs_used == SPATE_SOCK_SQ ||
+	       k->iovs_used + SPATE_SOCK_SEND_IOVS > SPATE_SOCK_IOVS;
+}
+
 /* Sends what the queue holds now, in one operation; the next one follows its completion. */
 static void send_more(struct spate_sock *k, struct spate_sock_conn *c)
 {
@@ -426,8 +432,13 @@ static void send_more(struct spate_sock *k, struct spate_sock_conn *c)
 			send_fin(c);
 		return;
 	}
-	if (k->msgs_used == SPATE_SOCK_SQ || k->iovs_used + SPATE_SOCK_SEND_IOVS > SPATE_SOCK_IOVS)
+	if (no_scratch(k)) {
 		spate_sock_submit(k);
+		if (no_scratch(k)) { /* the kernel takes nothing now */
+			mark_dirty(c);
+			return;
+		}
+	}
 	struct iovec *iov = k->iovs + k->iovs_used;
 	uint64_t bytes = spate_sendq_iov(&k->w->sendq, q, q->base, SPATE_SOCK_SEND_BYTES, iov,
 					 SPATE_SOCK_SEND_IOVS, &n, &stop, &dry, &dry_off);

@@ -50,6 +50,25 @@ def test_term_refuses_new_connections(edge_over, scripted):
         wait_until(refused, 5.0, "new connections refused")
 
 
+def test_term_answers_who_has_just_connected(edge_over, sample):
+    """Whoever got through before the listener closed is answered, also when all of it comes at once."""
+    edge = edge_over(sample)
+    edge.process.send(signal.SIGSTOP)
+    viewers = [edge.connect() for _ in range(20)]
+    for c in viewers[:10]:
+        c.request("/0/init.mp4")
+    edge.term()
+    edge.process.send(signal.SIGCONT)
+    time.sleep(0.1)
+    for c in viewers[10:]:
+        c.request("/0/init.mp4")
+    for c in viewers:
+        r = c.response()
+        assert r.status == 200 and r["Connection"] == "close"
+        c.close()
+    edge.stop()
+
+
 def test_term_ends_an_idle_edge_at_once(edge_over, sample):
     edge = edge_over(sample, timeouts={"drain": "10s"})
     with edge.connect() as c:
