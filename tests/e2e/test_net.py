@@ -1,0 +1,172 @@
+"""port/ and net/ against the kernel, without TCP: ARP, ND, echo and UDP over DPDK's virtual devices, by net_echo
+(tests/lib/net_echo.c); what the start says when it cannot be; and the impaired link that other tests stand on."""
+import json
+import os
+import re
+import socket
+import subprocess
+
+import pytest
+
+from backend import Dpdk
+from net import wait_until
+from proc import Process
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+
+
+@pytest.fixture
+def place(tmp_path):
+    backend = Dpdk()
+    backend.setup(tmp_path)
+    made = backend.place(0)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def echo(build, work):
+    """echo(args, eal) starts net_echo and gives its counters when it has ended."""
+    started = []
+
+    def start(args, eal):
+        p = Process("net_echo", [build / "tests/lib/net_echo", *args, "--", *eal], work)
+        started.append(p)
+        wait_until(lambda: b"ready" in p.said() + p.err.read_bytes() or not p.alive(), 20, "net_echo ready")
+        assert p.alive(), p.said()
+        return p
+
+    yield start
+    for p in started:
+        if p.alive():
+            p.end(5)
+
+
+def udp_echo(place, family, sizes):
+    code = ("import socket,sys\n"
+            "s=socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET,socket.SOCK_DGRAM)\n"
+            "s.settimeout(3)\n"
+            "for n in map(int,sys.argv[2:]):\n"
+            "    m=bytes(i*7%251 for i in range(n)); s.sendto(m,(sys.argv[1],7))\n"
+            "    assert s.recv(65536)==m,n\n")
+    place.inside("/usr/bin/python3", "-c", code, place.hosts[family], *map(str, sizes))
+
+
+def ping(place, address, size=56):
+    said = subprocess.run(["ip", "netns", "exec", place.ns, "ping", "-c", "3", "-i", "0.1", "-W", "2", "-s", str(size),
+                           address], capture_output=True, text=True, check=False).stdout
+    assert re.search(r"3 packets transmitted, 3 received", said), said
+
+
+def addresses(place):
+    return ["-a", f"{place.hosts[4]}/24", "-a", f"{place.hosts[6]}/64"]
+
+
+NO_HUGE = ["--no-huge", "-m", "256", "--no-pci"]
+
+
+def af_packet(place):
+    return [*NO_HUGE, f"--vdev=net_af_packet0,iface={place.iface},framecnt=4096,qdisc_bypass=1"]
+
+
+def test_ping_and_udp_over_af_packet(place, echo):
+    p = echo(addresses(place), af_packet(place))
+    for family in (4, 6):
+        ping(place, place.hosts[family])
+        ping(place, place.hosts[family], 1400)
+        udp_echo(place, family, [1, 40, 41, 100, 1400])
+    p.end(5)
+    counts = dict(line.split() for line in p.out.read_text().splitlines() if line.count(" ") == 1)
+    assert counts["ECHO"] == "12" and counts["UDP"] == "10" and counts["tx_out"] == "0", counts
+
+
+# The test hosts' kernel has no VLANs, so the tagged side is a packet socket: argv is interface, our IP, the edge's.
+TAGGED = """
+import socket, struct, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+s.setsockopt(263, 8, 1)  # PACKET_AUXDATA: the kernel takes the tag out of the frame and says it there
+s.bind((sys.argv[1], 0)); s.settimeout(3)
+mac, tag = s.getsockname()[4], bytes([0x81, 0, 0, 7])
+ip = [socket.inet_aton(a) for a in sys.argv[2:4]]
+arp = b"\\0\\1\\x08\\0\\6\\4\\0\\1" + mac + ip[0] + bytes(6) + ip[1]
+s.send(b"\\xff" * 6 + mac + b"\\x08\\x06" + arp + bytes(18))          # untagged: nobody is there
+s.send(b"\\xff" * 6 + mac + tag + b"\\x08\\x06" + arp + bytes(18))
+while True:
+    f, extra, _, at = s.recvmsg(2000, 200)
+    if at[2] != 4 and f[:6] == mac and f[12:14] == b"\\x08\\x06":
+        break
+vlan = struct.unpack_from("H", extra[0][2], 16)[0]
+assert vlan == 7 and f[20:22] == b"\\0\\2" and f[28:32] == ip[1], (vlan, f)
+"""
+
+
+def test_vlan(place, echo):
+    p = echo([*addresses(place), "-v", "7"], af_packet(place))
+    place.inside("/usr/bin/python3", "-c", TAGGED, place.peer, place.clients[4], place.hosts[4])
+    p.end(5)
+    assert re.search(r"^DROP_VLAN [1-9]", p.out.read_text(), re.M)
+
+
+def test_tap(place, echo):
+    """The kernel's end of the TAP goes to the namespace once it is there."""
+    echo(addresses(place), [*NO_HUGE, f"--vdev=net_tap0,iface=tp{os.getpid()}"])
+    place.ip("link", "set", f"tp{os.getpid()}", "netns", place.ns)
+    place.inside("ip", "addr", "flush", "dev", place.peer)
+    place.inside("ip", "link", "set", f"tp{os.getpid()}", "up")
+    place.inside("ip", "addr", "add", f"{place.clients[4]}/24", "dev", f"tp{os.getpid()}")
+    ping(place, place.hosts[4])
+    udp_echo(place, 4, [1, 1400])
+
+
+@pytest.mark.parametrize("eal, says", [
+    ([*NO_HUGE, "--vdev=net_nosuch0"], "could not make a device"),
+    ([*NO_HUGE, "--vdev=net_af_packet0,iface=nosuch9"], "SIOCGIFINDEX"),
+    (NO_HUGE, "add a --vdev="),
+    ([*NO_HUGE, "--nonsense"], "does not understand an argument"),
+    (["--no-huge", "-m", "16", "--no-pci", "--vdev=net_ring0"], "no memory for packet buffers"),
+])
+def test_start_says_what_to_do(build, eal, says):
+    done = subprocess.run([build / "tests/lib/net_echo", "-a", "10.1.1.1/24", "--", *eal], capture_output=True,
+                          text=True, timeout=30, check=False)
+    assert done.returncode == 1 and says in done.stderr, done.stderr
+    assert len(done.stderr.splitlines()) == 1 and done.stdout == "", done.stderr
+
+
+def test_link_loses_delays_and_repeats_by_its_seed(build, work):
+    """Two namespaces over the link: the loss and the delay are what was asked for, and a seed repeats its fates."""
+    names = [f"sl{os.getpid()}a", f"sl{os.getpid()}b"]
+    try:
+        for i, name in enumerate(names):
+            subprocess.run(["ip", "netns", "add", name], check=True)
+            subprocess.run(["ip", "tuntap", "add", name, "mode", "tap"], check=True)
+        lost = []
+        for _ in range(2):
+            p = Process("link", [build / "tests/lib/link", "--a", f"tap:{names[0]}", "--b", f"tap:{names[1]}",
+                                 "--delay", "10ms", "--loss@ab", "20%", "--seed", "7"], work)
+            wait_until(lambda: b"ready" in p.out.read_bytes(), 5, "link ready")
+            for i, name in enumerate(names):
+                subprocess.run(["ip", "link", "set", name, "netns", name], check=True)
+                inside = ["ip", "netns", "exec", name]
+                subprocess.run([*inside, "sysctl", "-qw", f"net.ipv6.conf.{name}.disable_ipv6=1"], check=True)
+                subprocess.run([*inside, "ip", "addr", "add", f"10.90.0.{i + 1}/24", "dev", name], check=False)
+                subprocess.run([*inside, "ip", "link", "set", name, "up", "arp", "off"], check=True)
+            for i, name in enumerate(names):
+                mac = subprocess.run(["ip", "netns", "exec", names[1 - i], "cat", f"/sys/class/net/{names[1 - i]}/address"],
+                                     capture_output=True, text=True, check=True).stdout.strip()
+                subprocess.run(["ip", "netns", "exec", name, "ip", "neigh", "replace", f"10.90.0.{2 - i}", "lladdr", mac,
+                                "dev", name, "nud", "permanent"], check=True)
+            said = subprocess.run(["ip", "netns", "exec", names[0], "ping", "-c", "100", "-i", "0.01", "-W", "1",
+                                   "10.90.0.2"], capture_output=True, text=True, check=False).stdout
+            fastest = float(re.search(r"= ([\d.]+)/", said)[1])
+            assert fastest >= 20, said
+            p.end(5)
+            ab = json.loads(p.out.read_text().splitlines()[-2])
+            lost.append(ab["lost"])
+            assert ab["in"] == 100 and 5 < ab["lost"] < 40, ab
+            for name in names:
+                subprocess.run(["ip", "netns", "exec", name, "ip", "link", "set", name, "netns", "1"], check=False)
+        assert lost[0] == lost[1]
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "del", name], check=False)
+            subprocess.run(["ip", "link", "del", name], check=False, capture_output=True)
