@@ -8,20 +8,28 @@ import subprocess
 
 import pytest
 
-from backend import Dpdk
 from net import wait_until
 from proc import Process
+from vdev import AfPacket, ip
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 
 
 @pytest.fixture
 def place(tmp_path):
-    backend = Dpdk()
+    backend = AfPacket()
     backend.setup(tmp_path)
     made = backend.place(0)
     yield made
     made.close()
+    backend.teardown()
+
+
+def inside(place, *argv):
+    """A command where the clients are; what it said."""
+    done = subprocess.run(place.command(argv), capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
+    return done.stdout
 
 
 @pytest.fixture
@@ -49,13 +57,12 @@ def udp_echo(place, family, sizes):
             "for n in map(int,sys.argv[2:]):\n"
             "    m=bytes(i*7%251 for i in range(n)); s.sendto(m,(sys.argv[1],7))\n"
             "    assert s.recv(65536)==m,n\n")
-    place.inside("/usr/bin/python3", "-c", code, place.hosts[family], *map(str, sizes))
+    inside(place, "/usr/bin/python3", "-c", code, place.hosts[family], *map(str, sizes))
 
 
 def ping(place, address, size=56):
-    said = subprocess.run(["ip", "netns", "exec", place.ns, "ping", "-c", "3", "-i", "0.1", "-W", "2", "-s", str(size),
-                           address], capture_output=True, text=True, check=False).stdout
-    assert re.search(r"3 packets transmitted, 3 received", said), said
+    said = inside(place, "ping", "-c", "3", "-i", "0.1", "-W", "2", "-s", size, address)
+    assert "3 packets transmitted, 3 received" in said, said
 
 
 def addresses(place):
@@ -102,18 +109,17 @@ assert vlan == 7 and f[20:22] == b"\\0\\2" and f[28:32] == ip[1], (vlan, f)
 
 def test_vlan(place, echo):
     p = echo([*addresses(place), "-v", "7"], af_packet(place))
-    place.inside("/usr/bin/python3", "-c", TAGGED, place.peer, place.clients[4], place.hosts[4])
+    inside(place, "/usr/bin/python3", "-c", TAGGED, place.peer, place.clients[4], place.hosts[4])
     p.end(5)
     assert re.search(r"^DROP_VLAN [1-9]", p.out.read_text(), re.M)
 
 
 def test_tap(place, echo):
     """The kernel's end of the TAP goes to the namespace once it is there."""
-    echo(addresses(place), [*NO_HUGE, f"--vdev=net_tap0,iface=tp{os.getpid()}"])
-    place.ip("link", "set", f"tp{os.getpid()}", "netns", place.ns)
-    place.inside("ip", "addr", "flush", "dev", place.peer)
-    place.inside("ip", "link", "set", f"tp{os.getpid()}", "up")
-    place.inside("ip", "addr", "add", f"{place.clients[4]}/24", "dev", f"tp{os.getpid()}")
+    name = f"tp{os.getpid()}"
+    echo(addresses(place), [*NO_HUGE, f"--vdev=net_tap0,iface={name}"])
+    ip(f"link set {name} netns {place.ns.name}")
+    ip(f"addr flush dev {place.peer}", f"link set {name} up", f"addr add {place.clients[4]}/24 dev {name}", ns=place.ns.name)
     ping(place, place.hosts[4])
     udp_echo(place, 4, [1, 1400])
 
