@@ -551,11 +551,14 @@ static void join(struct spate_fill *f, struct spate_miss *m)
 	f->waiting_end = &m->next;
 }
 
-/* The answer may have come while the miss was on its way. */
+/*
+ * The answer may have come while the miss was on its way. What there is to revalidate is what the
+ * index has now: the worker's m->stale may have failed or been purged since.
+ */
 static bool answer_from_cache(struct spate_fills *fs, struct spate_miss *m,
 			      struct spate_object **stale)
 {
-	struct spate_object *o = spate_cache_lookup(fs->env->cache, &m->key);
+	struct spate_object *o = spate_cache_find(fs->env->cache, &m->key);
 
 	if (o == NULL)
 		return false;
@@ -572,7 +575,7 @@ static bool answer_from_cache(struct spate_fills *fs, struct spate_miss *m,
 
 void spate_fills_fetch(struct spate_fills *fs, struct spate_miss *m)
 {
-	struct spate_object *stale = m->pass ? NULL : m->stale;
+	struct spate_object *stale = NULL;
 	struct spate_origin *o;
 	struct spate_fill *f;
 
@@ -616,7 +619,7 @@ void spate_fills_fetch(struct spate_fills *fs, struct spate_miss *m)
 
 bool spate_fills_purge(struct spate_fills *fs, const struct spate_key *key)
 {
-	struct spate_object *o = spate_cache_lookup(fs->env->cache, key);
+	struct spate_object *o = spate_cache_find(fs->env->cache, key);
 	struct spate_fill *f = find(fs, key);
 
 	if (f != NULL) {

@@ -53,7 +53,7 @@ struct spate_miss {
 	uint32_t worker;
 	uint16_t url_len;
 	bool pass;                  /* do not coalesce: the shared answer was not for everybody */
-	struct spate_object *stale; /* pinned by the worker: revalidate this one; NULL: plain miss */
+	struct spate_object *stale; /* what it has, expired, pinned by the worker; NULL: plain miss */
 	uint64_t first, last;       /* the byte range wanted, a hint; 0, UINT64_MAX: all */
 	const char *url;            /* normalised path?query, not NUL-terminated */
 	void (*done)(struct spate_worker *w, struct spate_miss *m, struct spate_object *o,

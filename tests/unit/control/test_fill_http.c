@@ -405,6 +405,37 @@ static void a_304_refreshes_the_object(void **state)
 	assert_int_equal(rig_count(&r.stats.origin_304), 1);
 }
 
+/* A worker may still hold what has failed since it asked: nothing to ask the origin about. */
+static void what_failed_is_not_revalidated(void **state)
+{
+	struct rig_miss *m = one(serve_and_close, "HTTP/1.1 200 OK\r\nCache-Control: max-age=0\r\n"
+						  "ETag: \"v1\"\r\nContent-Length: 9\r\n\r\nhello");
+
+	assert_int_equal(atomic_load(&m->object->state), SPATE_OBJECT_FAILED);
+	canned = HEAD200 "ETag: \"v1\"\r\nContent-Length: 5\r\n\r\nhello";
+	m = rig_fetch(&r, "/a.mp4?x=1", m->object);
+	rig_until_replies(&r, 2);
+	rig_until_idle(&r);
+	assert_null(strstr(r.request, "If-"));
+	rig_assert_body(&r, m->object, "hello", 5);
+}
+
+/* A purge holds for a revalidation that was on its way to us when it came. */
+static void what_was_purged_is_not_revalidated(void **state)
+{
+	struct rig_miss *m =
+		one(serve_canned, HEAD200 "ETag: \"v1\"\r\nContent-Length: 5\r\n\r\nhello");
+	struct spate_object *o = m->object;
+
+	rig_expire(o);
+	assert_true(spate_fills_purge(r.fills, &o->key));
+	m = rig_fetch(&r, "/a.mp4?x=1", o);
+	rig_until_replies(&r, 2);
+	rig_until_idle(&r);
+	assert_null(strstr(r.request, "If-"));
+	assert_ptr_not_equal(m->object, o);
+}
+
 /* Without a validator we asked for all of it: a 304 answers another question. */
 static void a_304_nobody_asked_for_is_502(void **state)
 {
@@ -686,6 +717,8 @@ int main(void)
 		T(an_answer_that_began_is_not_tried_again),
 		T(a_304_refreshes_the_object),
 		T(a_304_nobody_asked_for_is_502),
+		T(what_failed_is_not_revalidated),
+		T(what_was_purged_is_not_revalidated),
 		T(an_error_of_one_url_makes_no_other_stale),
 		T(a_200_replaces_the_object),
 		T(a_failing_origin_leaves_the_stale_object),
