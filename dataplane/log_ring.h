@@ -15,7 +15,8 @@ enum spate_log_cache {
 	SPATE_LOG_HIT,
 	SPATE_LOG_MISS,
 	SPATE_LOG_COALESCED,
-	SPATE_LOG_REVALIDATED
+	SPATE_LOG_REVALIDATED,
+	SPATE_LOG_STALE
 };
 
 struct spate_log_record {

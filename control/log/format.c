@@ -12,6 +12,7 @@ static const char *const cache_names[] = {
 	[SPATE_LOG_MISS] = "miss",
 	[SPATE_LOG_COALESCED] = "coalesced",
 	[SPATE_LOG_REVALIDATED] = "revalidated",
+	[SPATE_LOG_STALE] = "stale",
 };
 
 const char *spate_log_cache_name(unsigned cache)

@@ -217,6 +217,10 @@ static void fail(struct spate_fill *f, enum spate_fetch_verdict v)
 		return;
 	f->answered = true;
 	table_del(f);
+	if (v == SPATE_FETCH_TIMEOUT)
+		SPATE_COUNT(env->stats, origin_timeouts);
+	else if (v == SPATE_FETCH_BAD_GATEWAY)
+		SPATE_COUNT(env->stats, origin_errors);
 	if (f->object != NULL) {
 		if (f->replied)
 			SPATE_COUNT(env->stats, origin_short);
@@ -227,16 +231,12 @@ static void fail(struct spate_fill *f, enum spate_fetch_verdict v)
 			spate_fill_origin_down(f);
 		note_failed(f);
 		if (stale_usable(f->fills, f->stale)) {
-			reply_waiting(f, f->stale, SPATE_FETCH_OK);
+			reply_waiting(f, f->stale, SPATE_FETCH_STALE);
 			return;
 		}
 	} else if (v == SPATE_FETCH_NOT_FOUND && f->stale != NULL) {
 		spate_cache_remove(env->cache, f->stale); /* the file is gone */
 	}
-	if (v == SPATE_FETCH_TIMEOUT)
-		SPATE_COUNT(env->stats, origin_timeouts);
-	else if (v == SPATE_FETCH_BAD_GATEWAY)
-		SPATE_COUNT(env->stats, origin_errors);
 	reply_waiting(f, NULL, v);
 }
 
@@ -599,7 +599,7 @@ void spate_fills_fetch(struct spate_fills *fs, struct spate_miss *m)
 		return;
 	}
 	if (failed_just_now(fs, o, &m->key) && stale_usable(fs, stale)) {
-		reply(fs, m, stale, SPATE_FETCH_OK, 0);
+		reply(fs, m, stale, SPATE_FETCH_STALE, 0);
 		return;
 	}
 	f = fs->count < fs->env->limits.fills ? create(fs, m, o) : NULL;

@@ -58,7 +58,8 @@ struct spate_fill_env {
 	struct spate_dns *dns;
 	struct spate_origins *origins; /* swapped whole by a reload; borrowed */
 	struct spate_fill_limits limits;
-	/* o is held once for this reply (verdict OK), or NULL. The miss is the caller's no more. */
+	/* o is held once for this reply (verdict OK, STALE), or NULL. The miss is the caller's no
+	 * more. */
 	void (*reply)(struct spate_fill_env *env, struct spate_miss *m, struct spate_object *o,
 		      enum spate_fetch_verdict v);
 	/* The workers in the mask ran dry on o. */

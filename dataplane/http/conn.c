@@ -236,6 +236,7 @@ static unsigned status_of(enum spate_fetch_verdict v)
 {
 	switch (v) {
 	case SPATE_FETCH_OK:
+	case SPATE_FETCH_STALE:
 		break;
 	case SPATE_FETCH_NOT_FOUND:
 		return 404;
@@ -263,11 +264,12 @@ static void fetched(struct spate_worker *w, struct spate_miss *m, struct spate_o
 	struct spate_http_request r;
 
 	h->misses--;
-	if (m->stale != NULL) {
-		if (m->stale == o)
-			cache = SPATE_LOG_REVALIDATED;
+	if (verdict == SPATE_FETCH_STALE)
+		cache = SPATE_LOG_STALE;
+	else if (m->stale != NULL && m->stale == o)
+		cache = SPATE_LOG_REVALIDATED;
+	if (m->stale != NULL)
 		spate_cache_unpin(w->cache, w->id, m->stale);
-	}
 	if (c == NULL) {
 		if (o != NULL)
 			spate_cache_unpin(w->cache, w->id, o);
@@ -280,6 +282,8 @@ static void fetched(struct spate_worker *w, struct spate_miss *m, struct spate_o
 	spate_http_request_parse((const uint8_t *)x->head, x->head_len, &r); /* was OK before */
 	if (cache == SPATE_LOG_REVALIDATED)
 		SPATE_COUNT(w->stats, http_revalidated);
+	else if (cache == SPATE_LOG_STALE)
+		SPATE_COUNT(w->stats, http_stale);
 	else if (cache == SPATE_LOG_COALESCED)
 		SPATE_COUNT(w->stats, http_coalesced);
 	else

@@ -163,6 +163,9 @@ static void put_cache_status(struct head *h, enum spate_log_cache cache)
 	case SPATE_LOG_REVALIDATED:
 		PUT(h, "Cache-Status: spate; fwd=stale; fwd-status=304\r\n");
 		break;
+	case SPATE_LOG_STALE:
+		PUT(h, "Cache-Status: spate; fwd=stale\r\n");
+		break;
 	case SPATE_LOG_NONE:
 		break;
 	}

@@ -37,6 +37,7 @@ enum spate_msg_type {
 /* How a fetch ended, as the viewer will see it. */
 enum spate_fetch_verdict {
 	SPATE_FETCH_OK,           /* object is there: serve it (hit, filling, or revalidated) */
+	SPATE_FETCH_STALE,        /* likewise, though it has expired: the origin fails */
 	SPATE_FETCH_NOT_FOUND,    /* 404: a directory origin has no such file, or no origin matches */
 	SPATE_FETCH_FORBIDDEN,    /* 403: a directory origin may not read it */
 	SPATE_FETCH_BAD_GATEWAY,  /* 502: refused, reset, malformed, 5xx, short before the head */

@@ -13,7 +13,7 @@ static void on_reply(struct spate_fill_env *env, struct spate_miss *m, struct sp
 	struct rig_miss *k = (struct rig_miss *)m;
 
 	assert_false(k->replied);
-	assert_true((o != NULL) == (v == SPATE_FETCH_OK));
+	assert_true((o != NULL) == (v == SPATE_FETCH_OK || v == SPATE_FETCH_STALE));
 	k->replied = true;
 	k->verdict = v;
 	k->object = o;

@@ -497,10 +497,13 @@ static void a_failing_origin_leaves_the_stale_object(void **state)
 	m = rig_fetch(&r, "/a.mp4?x=1", o);
 	rig_until_replies(&r, 2);
 	assert_ptr_equal(m->object, o);
+	assert_int_equal(m->verdict, SPATE_FETCH_STALE);
+	assert_int_equal(rig_count(&r.stats.origin_errors), 1);
 	/* and for a moment it is not even asked */
 	m = rig_fetch(&r, "/a.mp4?x=1", o);
 	assert_true(m->replied);
 	assert_ptr_equal(m->object, o);
+	assert_int_equal(m->verdict, SPATE_FETCH_STALE);
 	assert_int_equal(r.requests, 2);
 }
 

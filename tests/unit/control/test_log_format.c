@@ -109,10 +109,10 @@ static void test_combined_shows_a_line_that_did_not_parse(void **state)
 
 static void test_each_cache_verdict_has_its_name(void **state)
 {
-	static const char *const want[] = {"none",      "hit",         "miss",
-					   "coalesced", "revalidated", "none"};
+	static const char *const want[] = {"none",        "hit",   "miss", "coalesced",
+					   "revalidated", "stale", "none"};
 
-	for (unsigned i = 0; i < 6; i++)
+	for (unsigned i = 0; i < 7; i++)
 		assert_string_equal(spate_log_cache_name(i), want[i]);
 }
 

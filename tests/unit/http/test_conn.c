@@ -486,6 +486,25 @@ static void stale_is_revalidated(void **state)
 	spate_stream_mem_close(m);
 }
 
+/* The origin is down, and nobody is told that it said 304. */
+static void stale_for_a_failing_origin_is_called_so(void **state)
+{
+	(void)state;
+	store("/s");
+	t.w->wall_s += 100;
+	struct spate_stream_mem *m = ask(GET("/s", ""));
+	struct spate_miss *miss = next_fetch();
+
+	reply(miss, miss->stale, SPATE_FETCH_STALE);
+	spate_stream_mem_take(m, SIZE_MAX);
+	assert_has(m, "HTTP/1.1 200 OK\r\n");
+	assert_has(m, "Age: 100\r\n");
+	assert_has(m, "Cache-Status: spate; fwd=stale\r\n");
+	assert_int_equal(t.stats.http_stale, 1);
+	assert_int_equal(t.stats.http_revalidated, 0);
+	spate_stream_mem_close(m);
+}
+
 static void requests_refused(void **state)
 {
 	static const struct {
@@ -751,6 +770,7 @@ int main(void)
 		CASE(verdicts_become_statuses),
 		CASE(viewer_leaves_while_control_is_busy),
 		CASE(stale_is_revalidated),
+		CASE(stale_for_a_failing_origin_is_called_so),
 		CASE(requests_refused),
 		CASE(slow_head_gets_408),
 		CASE(stalled_reader_is_cut),
