@@ -116,6 +116,14 @@ void spate_dpdk_port_line(const struct spate_dpdk *d, unsigned i, char *text, si
 	spate_dpdk_describe(&d->ports[i], text, len);
 }
 
+const char *spate_dpdk_port_status(const struct spate_dpdk *d, unsigned i, struct spate_port_status *out)
+{
+	struct spate_port *p = (struct spate_port *)&d->ports[i]; /* status() only looks */
+
+	p->ops->status(p, out);
+	return spate_dpdk_name(p);
+}
+
 void spate_dpdk_stop(struct spate_dpdk *d)
 {
 	if (d == NULL)
@@ -136,6 +144,7 @@ const struct spate_dpdk_ops spate_dpdk_ops = {
 	.cpu = spate_dpdk_cpu,
 	.ports = spate_dpdk_ports,
 	.port_line = spate_dpdk_port_line,
+	.port_status = spate_dpdk_port_status,
 	.stop = spate_dpdk_stop,
 	.backend = &spate_dpdk_backend,
 };

@@ -26,6 +26,8 @@ const struct spate_dpdk_setup *spate_dpdk_backend_setup(const struct spate_dpdk 
 int spate_dpdk_cpu(const struct spate_dpdk *d, unsigned worker); /* -1: not pinned */
 unsigned spate_dpdk_ports(const struct spate_dpdk *d);
 void spate_dpdk_port_line(const struct spate_dpdk *d, unsigned i, char *text, size_t len); /* for the log */
+/* The port's name is good until stop. Any thread. */
+const char *spate_dpdk_port_status(const struct spate_dpdk *d, unsigned i, struct spate_port_status *out);
 void spate_dpdk_stop(struct spate_dpdk *d); /* NULL is fine */
 
 /*
@@ -39,6 +41,7 @@ struct spate_dpdk_ops {
 	int (*cpu)(const struct spate_dpdk *d, unsigned worker);
 	unsigned (*ports)(const struct spate_dpdk *d);
 	void (*port_line)(const struct spate_dpdk *d, unsigned i, char *text, size_t len);
+	const char *(*port_status)(const struct spate_dpdk *d, unsigned i, struct spate_port_status *out);
 	void (*stop)(struct spate_dpdk *d);
 	const struct spate_backend_ops *backend;
 };

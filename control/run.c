@@ -404,6 +404,11 @@ static int purge(void *ctx, const struct spate_key *key, const char *url, size_t
 	return found;
 }
 
+static const char *port_status(void *ctx, unsigned i, struct spate_port_status *out)
+{
+	return spate_run_dpdk->port_status(((struct run *)ctx)->dpdk, i, out);
+}
+
 static int make_admin(struct run *r)
 {
 	struct spate_admin_setup setup = {
@@ -414,6 +419,8 @@ static int make_admin(struct run *r)
 		.cache = r->cache,
 		.config = r->cfg,
 		.backend = r->cfg->backend == SPATE_BACKEND_SOCKETS ? "sockets" : "dpdk",
+		.nports = r->dpdk != NULL ? spate_run_dpdk->ports(r->dpdk) : 0,
+		.port_status = port_status,
 		.ctx = r,
 		.purge = purge,
 		.drain = begin_drain,

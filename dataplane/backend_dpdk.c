@@ -32,6 +32,9 @@
 #define SLEEP_MIN_US 5u
 #define SLEEP_MAX_US 500u
 #define WALL_EVERY_US 10000u
+/* As long as the socket backend goes on reading once its FIN is out: a viewer who does not close holds no
+ * connection of the limit for longer. */
+#define FIN_WAIT_2_US 2000000u
 
 struct backend {
 	struct spate_net *net;
@@ -53,6 +56,23 @@ static struct backend *of(const struct spate_worker *w)
 	return w->backend;
 }
 
+static void set_gauge(_Atomic uint64_t *g, uint64_t v)
+{
+	atomic_store_explicit(g, v, memory_order_relaxed);
+}
+
+static void show_usage(struct spate_worker *w)
+{
+	struct spate_tcp_usage u;
+
+	spate_tcp_usage(of(w)->tcp, &u);
+	set_gauge(&w->stats->tcp_conns, u.conns);
+	set_gauge(&w->stats->tcp_half_open, u.half_open);
+	set_gauge(&w->stats->tcp_time_wait, u.time_wait);
+	set_gauge(&w->stats->tcp_runs, u.runs);
+	set_gauge(&w->stats->tcp_held, u.held_nodes);
+}
+
 static void read_clock(struct spate_worker *w)
 {
 	struct backend *b = of(w);
@@ -65,6 +85,7 @@ static void read_clock(struct spate_worker *w)
 	clock_gettime(CLOCK_REALTIME_COARSE, &ts);
 	w->wall_s = ts.tv_sec;
 	b->wall_due_us = w->now_us + WALL_EVERY_US;
+	show_usage(w);
 }
 
 static int add_port(struct backend *b, const struct spate_worker *w, const struct spate_dpdk_if *f, const char **why)
@@ -104,12 +125,14 @@ static int start_tcp(struct backend *b, struct spate_worker *w, const struct spa
 	struct spate_tcp_lower lower;
 	int err;
 
-	if (s->tcp != NULL)
+	if (s->tcp != NULL) {
 		cfg = *s->tcp;
-	else
+	} else {
 		spate_tcp_config_init(&cfg);
-	if (s->tcp == NULL) /* some more than the limit: those over it are refused in order, not left unanswered */
+		cfg.fin_wait_2_us = FIN_WAIT_2_US;
+		/* Some more than the limit: those over it are refused in order, not left unanswered. */
 		cfg.max_conns = w->config->max_connections + w->config->max_connections / 8 + 64;
+	}
 	cfg.user_bytes = spate_stream_tcp_bytes();
 	*why = "no random bytes";
 	if (getrandom(cfg.secret, sizeof(cfg.secret), 0) != sizeof(cfg.secret))

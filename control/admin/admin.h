@@ -31,6 +31,7 @@
 
 struct spate_admin;
 struct spate_config;
+struct spate_port_status;
 
 struct spate_admin_setup {
 	struct spate_loop *loop;
@@ -44,6 +45,9 @@ struct spate_admin_setup {
 	const struct spate_cache *cache;
 	const struct spate_config *config; /* may be NULL */
 	const char *backend;               /* "sockets" or "dpdk" */
+	unsigned nports;                   /* 0 without DPDK */
+	/* Fills in how port i does; returns its name. With ctx, on the loop's thread. */
+	const char *(*port_status)(void *ctx, unsigned i, struct spate_port_status *out);
 
 	/* What it may do; called on the loop's thread. ctx is handed back. */
 	void *ctx;

@@ -111,6 +111,35 @@ static void cpu(struct spate_text *t)
 			     (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6);
 }
 
+static void port_sample(const struct spate_view_port *p, const struct family *f, uint64_t value, struct spate_text *t)
+{
+	family_name(t, f);
+	spate_text_lit(t, "{port=\"");
+	escaped(t, p->name, true);
+	spate_text_lit(t, "\"} ");
+	spate_text_u64(t, value);
+	spate_text_lit(t, "\n");
+}
+
+static void ports(const struct spate_view *v, struct spate_text *t)
+{
+	const struct family up = {"spate_port_", "link_up", "gauge", "1 while the link is up", ""};
+
+	if (v->nports == 0)
+		return;
+	head(t, &up);
+	for (unsigned k = 0; k < v->nports; k++)
+		port_sample(&v->port[k], &up, v->port[k].status.link_up, t);
+	for (unsigned i = 0; i < spate_port_infos_len; i++) {
+		const struct spate_port_info *info = &spate_port_infos[i];
+		const struct family f = {"spate_port_", info->name, info->kind, info->help, ""};
+
+		head(t, &f);
+		for (unsigned k = 0; k < v->nports; k++)
+			port_sample(&v->port[k], &f, spate_view_port_value(&v->port[k], info), t);
+	}
+}
+
 void spate_metrics_format(const struct spate_view *v, struct spate_text *t)
 {
 	const struct spate_cache_usage *c = &v->cache;
@@ -124,6 +153,7 @@ void spate_metrics_format(const struct spate_view *v, struct spate_text *t)
 	for (unsigned i = 0; i < spate_counters_len; i++)
 		if (spate_view_shown(v, &spate_counters[i]))
 			counter(v, &spate_counters[i], t);
+	ports(v, t);
 	one(t, "spate_", "cache_limit_bytes", "gauge", c->bytes_limit, "Memory the cache may map");
 	one(t, "spate_", "cache_mapped_bytes", "gauge", c->bytes_mapped,
 	    "Memory the cache has mapped");

@@ -90,6 +90,23 @@ static void cache(const struct spate_view *v, struct spate_text *t)
 	spate_text_lit(t, "}");
 }
 
+static void ports(const struct spate_view *v, struct spate_text *t)
+{
+	open_(t, "ports", "[");
+	for (unsigned k = 0; k < v->nports; k++) {
+		const struct spate_view_port *p = &v->port[k];
+
+		open_(t, NULL, "{");
+		str(t, "name", p->name);
+		num(t, "link_up", p->status.link_up);
+		num(t, "mbps", p->status.mbps);
+		for (unsigned i = 0; i < spate_port_infos_len; i++)
+			num(t, spate_port_infos[i].name, spate_view_port_value(p, &spate_port_infos[i]));
+		spate_text_lit(t, "}");
+	}
+	spate_text_lit(t, "]");
+}
+
 static void origins(const struct spate_config *c, struct spate_text *t)
 {
 	open_(t, "origins", "[");
@@ -121,6 +138,8 @@ void spate_stat_format(const struct spate_view *v, struct spate_text *t)
 	counters(v, t);
 	workers(v, t);
 	cache(v, t);
+	if (v->nports != 0)
+		ports(v, t);
 	if (v->config != NULL) {
 		origins(v->config, t);
 		str(t, "config_file", v->config->path);

@@ -43,6 +43,32 @@ uint64_t spate_view_total(const struct spate_view *v, const struct spate_counter
 	return sum;
 }
 
+#define INFO(name, kind, help) {#name, kind, help, offsetof(struct spate_port_status, name)}
+const struct spate_port_info spate_port_infos[] = {
+	INFO(rx_packets, "counter", "Packets received"),
+	INFO(rx_bytes, "counter", "Bytes received, with ethernet headers"),
+	INFO(tx_packets, "counter", "Packets sent"),
+	INFO(tx_bytes, "counter", "Bytes sent, with ethernet headers"),
+	INFO(rx_missed, "counter", "Packets the device dropped: its queue was full"),
+	INFO(rx_errors, "counter", "Packets the device found broken"),
+	INFO(rx_nobuf, "counter", "Packets dropped because no buffer was free"),
+	INFO(tx_errors, "counter", "Packets the device could not send"),
+	INFO(tx_dropped, "counter", "Packets dropped before the device: it took none for too long"),
+	INFO(tx_copied, "counter", "Packets whose payload was copied"),
+	INFO(buffers_used, "gauge", "Packet buffers in use now"),
+	INFO(buffers, "gauge", "Packet buffers there are"),
+};
+#undef INFO
+const unsigned spate_port_infos_len = sizeof(spate_port_infos) / sizeof(spate_port_infos[0]);
+
+uint64_t spate_view_port_value(const struct spate_view_port *p, const struct spate_port_info *i)
+{
+	uint64_t v;
+
+	memcpy(&v, (const char *)&p->status + i->offset, sizeof(v));
+	return v;
+}
+
 bool spate_view_shown(const struct spate_view *v, const struct spate_counter_info *c)
 {
 	return !prefixed(c, "tcp_") || strcmp(v->backend, "dpdk") == 0;

@@ -15,9 +15,17 @@
 
 #include "control/log/text.h"
 #include "dataplane/cache/write.h"
+#include "dataplane/port/port.h"
 #include "spate/stats.h"
 
 struct spate_config;
+
+#define SPATE_VIEW_PORTS 16
+
+struct spate_view_port {
+	const char *name;
+	struct spate_port_status status;
+};
 
 struct spate_view {
 	const char *version, *backend; /* "sockets", "dpdk" */
@@ -30,6 +38,8 @@ struct spate_view {
 	const struct spate_stats *control;
 	struct spate_cache_usage cache;    /* a copy, taken on control's thread */
 	const struct spate_config *config; /* NULL: not shown */
+	unsigned nports;
+	struct spate_view_port port[SPATE_VIEW_PORTS];
 };
 
 /*
@@ -40,6 +50,15 @@ struct spate_view {
  */
 void spate_metrics_format(const struct spate_view *v, struct spate_text *t);
 void spate_stat_format(const struct spate_view *v, struct spate_text *t);
+
+/* What is told of a port: family spate_port_x{port="name"}, and x in /stat. */
+struct spate_port_info {
+	const char *name, *kind, *help;
+	uint32_t offset; /* in struct spate_port_status, a uint64_t */
+};
+extern const struct spate_port_info spate_port_infos[];
+extern const unsigned spate_port_infos_len;
+uint64_t spate_view_port_value(const struct spate_view_port *p, const struct spate_port_info *i);
 
 /* One counter of one block, and its sum over workers and control. */
 uint64_t spate_view_value(const struct spate_stats *s, const struct spate_counter_info *c);

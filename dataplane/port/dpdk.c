@@ -332,6 +332,28 @@ static unsigned dpdk_tx_room(struct spate_port *p, unsigned queue)
 	return q->count.tx_backlog != 0 ? 0 : BACKLOG - SPATE_BURST;
 }
 
+static void count_pool(const struct rte_mempool *m, struct spate_port_status *out)
+{
+	if (m == NULL)
+		return;
+	out->buffers += m->size;
+	out->buffers_used += rte_mempool_in_use_count(m);
+}
+
+/* frag[] is the queue's own little store: what lies there is not out. */
+static void queue_status(const struct dpdk_queue *q, struct spate_port_status *out)
+{
+	unsigned have = *(const volatile unsigned *)&q->frags_have;
+
+	out->tx_dropped += q->count.tx_dropped;
+	out->tx_copied += q->count.tx_copied;
+	count_pool(q->rx, out);
+	count_pool(q->heads, out);
+	count_pool(q->frags, out);
+	count_pool(q->copies, out);
+	out->buffers_used -= have < out->buffers_used ? have : out->buffers_used;
+}
+
 static void dpdk_status(struct spate_port *p, struct spate_port_status *out)
 {
 	struct dpdk *d = dpdk_of(p);
@@ -344,6 +366,8 @@ static void dpdk_status(struct spate_port *p, struct spate_port_status *out)
 		out->full_duplex = link.link_duplex == RTE_ETH_LINK_FULL_DUPLEX;
 		out->mbps = link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed;
 	}
+	for (unsigned i = 0; i < d->queues; i++)
+		queue_status(&d->queue[i], out);
 	if (rte_eth_stats_get(d->id, &s) != 0)
 		return;
 	out->rx_packets = s.ipackets;

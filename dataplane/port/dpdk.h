@@ -30,6 +30,7 @@ struct spate_dpdk_port_setup {
 /* 0 or negative errno with why filled in. Closed by ops->close. */
 int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpdk_port_setup *setup, char *why,
 		    size_t why_len);
+const char *spate_dpdk_name(const struct spate_port *p); /* of the device */
 void spate_dpdk_describe(const struct spate_port *p, char *text, size_t len);
 
 #endif

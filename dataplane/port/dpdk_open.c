@@ -381,6 +381,11 @@ void spate_dpdk_close(struct spate_port *p)
 	p->priv = NULL;
 }
 
+const char *spate_dpdk_name(const struct spate_port *p)
+{
+	return ((const struct dpdk *)p->priv)->name;
+}
+
 void spate_dpdk_describe(const struct spate_port *p, char *text, size_t len)
 {
 	const struct dpdk *d = p->priv;

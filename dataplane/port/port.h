@@ -84,6 +84,8 @@ struct spate_port_status {
 	/* the whole device, where it counts; else the sum over queues */
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
 	uint64_t rx_missed, rx_errors, rx_nobuf, tx_errors;
+	uint64_t tx_dropped, tx_copied; /* sums over queues */
+	uint64_t buffers_used, buffers; /* packet buffers that are out, and that there are; 0: not counted */
 };
 
 /* One queue's own counts, written by its thread. */
