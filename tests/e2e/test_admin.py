@@ -69,11 +69,14 @@ def test_stat_is_json_with_the_same_numbers(edge_over, sample):
     assert "http_requests" in text and "cache_bytes" in text
 
 
-def test_every_counter_of_the_table_is_there(edge_over, sample):
+def test_every_counter_of_the_table_is_there(edge_over, sample, backend):
     import pathlib
     table = pathlib.Path(__file__).parents[2] / "include/spate/tbl/counters.def"
     names = re.findall(r"^SPATE_COUNTER\((\w+),", table.read_text(), re.M)
-    m = edge_over(sample).metrics()
+    edge = edge_over(sample)
+    if backend.name == "sockets":  # those of our own TCP are shown where it runs
+        names = [n for n in names if not n.startswith("tcp_")]
+    m = edge.metrics()
     assert names and not set(names) - set(m)
 
 

@@ -4,7 +4,7 @@ from its place; so a backend is a pair of classes and nothing else: Sockets here
 
     backend = Sockets(); backend.setup(work)      once a session; may skip
     place = backend.place(port)                   for each edge
-    place.config(workers)                         before it starts
+    place.config(workers), or .argv(file)         before it starts
     place.started()                               once it is ready
     place.hosts, .clients, .command(argv), .socket(...), then place.close()
     backend.teardown()
@@ -46,6 +46,10 @@ class SocketsPlace:
     def config(self, workers):  # pylint: disable=unused-argument
         """The part of an edge's configuration that is this backend's."""
         return {"backend": "sockets", "listen": [f"127.0.0.1:{self.port}", f"[::1]:{self.port}"]}
+
+    def argv(self, file):  # pylint: disable=unused-argument
+        """The same as options of `spate run`; file may be written."""
+        return ["--listen", f"127.0.0.1:{self.port}"]
 
     def command(self, argv):
         """argv as a client must be started to reach the edge."""

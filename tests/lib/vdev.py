@@ -20,6 +20,7 @@ import tempfile
 import threading
 
 import pytest
+import yaml
 
 
 def ip(*lines, ns=None):
@@ -69,10 +70,11 @@ class Namespace:
 
 
 class AfPacket:
-    """net_af_packet on a veth pair: any kernel, any veth; CAP_NET_RAW is all it wants."""
+    """net_af_packet on a veth pair: any kernel, any veth."""
 
     name = "dpdk-af_packet"
-    capabilities = "net_raw"  # what an edge that is not root must be given
+    # What an edge that is not root must be given: its sockets, promiscuous mode, and rings of locked memory.
+    capabilities = "net_raw,+net_admin,+ipc_lock"
     eal = ["--no-pci", "--no-huge", "-m", "512", "--in-memory"]
 
     def setup(self, work):
@@ -129,6 +131,10 @@ class AfPacket:
                     "dpdk": {"eal": [*self.backend.eal, f"--vdev={self.vdev(workers)}"], "idle": "adaptive",
                              "ports": [{"addresses": [f"{self.hosts[4]}/24", f"{self.hosts[6]}/64"]}]}}
 
+        def argv(self, file):
+            file.write_text(yaml.safe_dump({"dpdk": self.config(1)["dpdk"]}), encoding="ascii")
+            return ["--config", file, "--backend", "dpdk", "--listen", f"0.0.0.0:{self.port}"]
+
         def command(self, argv):
             return self.ns.command(argv)
 
@@ -140,7 +146,7 @@ class Tap(AfPacket):
     """net_tap: the device makes its own interface, which moves to the clients once it is there."""
 
     name = "dpdk-tap"
-    capabilities = "net_admin"
+    capabilities = "net_admin,+ipc_lock"
 
     class Place(AfPacket.Place):
         def link(self, queues=1):
