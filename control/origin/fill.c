@@ -135,6 +135,7 @@ static void destroy(struct spate_fill *f)
 	if (f->all_next != NULL)
 		f->all_next->all_prev = f->all_prev;
 	fs->count--;
+	f->origin->fills--;
 	spate_origin_unref(f->origin);
 	free(f);
 }
@@ -528,6 +529,7 @@ static struct spate_fill *create(struct spate_fills *fs, struct spate_miss *m,
 	memset(f, 0, bytes);
 	f->fills = fs;
 	f->origin = spate_origin_ref(o);
+	o->fills++;
 	f->ops = ops;
 	f->key = m->key;
 	f->waiting_end = &f->waiting;
@@ -542,6 +544,14 @@ static struct spate_fill *create(struct spate_fills *fs, struct spate_miss *m,
 	fs->all = f;
 	fs->count++;
 	return f;
+}
+
+/* Of several origins none may have all: one that hangs would leave nothing for the others. */
+static bool may_begin(const struct spate_fills *fs, const struct spate_origin *o)
+{
+	uint32_t most = fs->env->limits.fills;
+
+	return fs->count < most && (fs->env->origins->n == 1 || o->fills < most - most / 4);
 }
 
 static void join(struct spate_fill *f, struct spate_miss *m)
@@ -602,7 +612,7 @@ void spate_fills_fetch(struct spate_fills *fs, struct spate_miss *m)
 		reply(fs, m, stale, SPATE_FETCH_STALE, 0);
 		return;
 	}
-	f = fs->count < fs->env->limits.fills ? create(fs, m, o) : NULL;
+	f = may_begin(fs, o) ? create(fs, m, o) : NULL;
 	if (f == NULL) {
 		reply(fs, m, NULL, SPATE_FETCH_NO_ROOM, 0);
 		return;

@@ -48,7 +48,7 @@ struct spate_fill_limits {
 	uint32_t idle_ms;      /* no byte of the body */
 	uint32_t room_ms;      /* no block to be had */
 	uint64_t object_bytes; /* largest object; 0: what the cache takes */
-	uint32_t fills;        /* at once */
+	uint32_t fills;        /* at once; one of several origins has three quarters at most */
 };
 
 struct spate_fill_env {

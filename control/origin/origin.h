@@ -33,7 +33,7 @@ struct spate_conn {
 };
 
 struct spate_origin {
-	unsigned refs;
+	unsigned refs, fills; /* fills: under way, fill.c's */
 	char *match, *name; /* name: as configured, for logs */
 	size_t match_len;
 

@@ -259,6 +259,35 @@ static void a_hanging_origin_is_504(void **state)
 	assert_int_equal(rig_count(&r.stats.origin_timeouts), 1);
 }
 
+/* However many ask it, an origin that hangs leaves room for the others. */
+static void a_hanging_origin_starves_no_other(void **state)
+{
+	static char url[32][16];
+	struct spate_config_origin cfg[2] = {
+		{.match = (char *)"/",
+		 .url = (char *)"http://127.0.0.1",
+		 .host = (char *)"127.0.0.1",
+		 .authority = (char *)"origin.test",
+		 .base = (char *)""},
+		{.match = (char *)"/files", .dir = (char *)"."},
+	};
+	const char *bad;
+	struct rig_miss *m;
+
+	rig_open(&r, hang_after_request, NULL);
+	spate_origins_destroy(r.env.origins);
+	cfg[0].port = r.port;
+	assert_int_equal(spate_origins_create(&r.env.origins, r.env.loop, cfg, 2, 4, &bad), 0);
+	for (int i = 0; i < 32; i++) { /* as many fills as there may be */
+		sprintf(url[i], "/%d", i);
+		rig_fetch(&r, url[i], NULL);
+	}
+	assert_int_equal(r.replies, 8); /* 503 */
+	m = rig_fetch(&r, "/files/none", NULL);
+	rig_until_replies(&r, 9);
+	assert_int_equal(m->verdict, SPATE_FETCH_NOT_FOUND);
+}
+
 static void a_body_that_hangs_fails(void **state)
 {
 	struct rig_miss *m;
@@ -712,6 +741,7 @@ int main(void)
 		T(a_body_may_end_with_the_connection),
 		T(statuses_that_answer_no_question_of_ours_are_502),
 		T(a_hanging_origin_is_504),
+		T(a_hanging_origin_starves_no_other),
 		T(a_body_that_hangs_fails),
 		T(a_refused_connection_is_502),
 		T(every_address_of_a_name_is_tried),
