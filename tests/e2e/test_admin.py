@@ -42,7 +42,7 @@ def test_metrics_add_up(edge_over, nginx, sample):
         assert c.get("/2/001.m4s", "POST").status == 405
     m = edge.metrics()
     want = {"conn_accepted": 1, "http_requests": 7, "http_2xx": 3, "http_3xx": 1, "http_4xx": 3, "http_5xx": 0,
-            "http_miss": 2, "origin_requests": 2, "http_coalesced": 0}
+            "http_miss": 2, "origin_requests": 2}
     assert {k: m[k] for k in want} == want
     assert m["http_body_bytes"] >= 2 * size + 100
     assert m["origin_bytes"] >= size and m["cache_objects"] >= 1 and size <= m["cache_bytes"] <= 64 << 20
