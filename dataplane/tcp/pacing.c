@@ -1,11 +1,13 @@
 /*
- * Pacing: each connection leaves in bursts of at most what its rate sends in two ticks, but at least two segments;
- * after a pause one initial window may leave at once. One deadline a connection, on the wheel all share.
+ * Pacing: each connection leaves in bursts of at most what its rate sends in two ticks, but at
+ * least two segments; after a pause one initial window may leave at once, after a late turn what
+ * should have left since. One deadline a connection, on the wheel all share.
  */
 #include "dataplane/tcp/conn.h"
 
-#define BURST_US  (2 * TCP_TICK_US)
-#define BURST_MAX (1u << 20)
+#define BURST_US    (2 * TCP_TICK_US)
+#define BURST_MAX   (1u << 20)
+#define LATE_MAX_US 8000
 
 static uint32_t burst(const struct spate_tcp_conn *c, uint64_t rate)
 {
@@ -36,14 +38,20 @@ uint32_t tcp_pace_budget(struct spate_tcp_conn *c)
 		tcp_arm(c, TM_PACE, (uint64_t)wait);
 		return 0;
 	}
-	/* Late turns may catch up, by one burst at most. */
-	uint32_t behind = (uint32_t)-wait, one = burst(c, rate);
-	uint64_t credit = behind < 1u << 20 ? rate * behind / 1000000 : one;
+	/* A worker that was held up catches up, or its connections would be slower than their
+	 * windows wherever turns are longer than a burst. A quarter of a round trip at most: the
+	 * window never leaves at once. */
+	uint32_t behind = (uint32_t)-wait, one = burst(c, rate),
+		 late = min32(tcp_srtt(c) / 4, LATE_MAX_US);
+	uint64_t credit;
 
-	if (credit > one) {
-		credit = one;
-		c->pace_next_us = c->t->now32 - (uint32_t)((uint64_t)one * 1000000 / rate);
+	if (behind > late) {
+		behind = late;
+		c->pace_next_us = c->t->now32 - late;
 	}
+	credit = rate * behind / 1000000;
+	if (credit > BURST_MAX)
+		credit = BURST_MAX;
 	return one + (uint32_t)credit;
 }
 

@@ -120,7 +120,8 @@ static bool lose(struct link *l, unsigned dir, uint64_t now_us)
 	if (l->burst[dir] ? rng_chance(&l->rng, l->setup.burst_end)
 			  : rng_chance(&l->rng, l->setup.burst_start))
 		l->burst[dir] = !l->burst[dir];
-	return l->burst[dir] || rng_chance(&l->rng, l->setup.loss);
+	return l->burst[dir] ||
+	       ((l->setup.loss_way == 0 || l->setup.loss_way == dir + 1) && rng_chance(&l->rng, l->setup.loss));
 }
 
 static void mark(uint8_t *f)
