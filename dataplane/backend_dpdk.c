@@ -215,7 +215,7 @@ static unsigned receive(struct spate_worker *w, unsigned i)
 			spate_tcp_input(b->tcp, &in);
 	}
 	for (unsigned k = 0; k < b->in.nevents; k++)
-		spate_net_tcp_event(b->tcp, &b->in.events[k]);
+		spate_net_tcp_event(b->net, b->tcp, &b->in.events[k]);
 	p->ops->rx_free(p, w->id, b->pkts, n);
 	return n;
 }
@@ -262,7 +262,7 @@ static void dpdk_turn(struct spate_worker *w, uint32_t wait_us)
 	b->in.nevents = 0;
 	b->net_due_us = spate_net_tick(b->net, w->now_us, &b->in);
 	for (unsigned k = 0; k < b->in.nevents; k++)
-		spate_net_tcp_event(b->tcp, &b->in.events[k]);
+		spate_net_tcp_event(b->net, b->tcp, &b->in.events[k]);
 	if (n != 0) {
 		b->busy_us = w->now_us;
 		b->sleep_us = SLEEP_MIN_US;

@@ -20,6 +20,8 @@
 #define PARKED_MAX    64 /* packets waiting for neighbours, over all */
 #define PARKED_EACH   2
 #define UDP_PORTS     16
+#define PMTU_SLOTS    256
+#define PMTU_US       600000000u
 #define SCRATCH_SLOTS 32 /* payloads of echo replies on their way */
 #define SCRATCH_BYTES 9216
 
@@ -70,6 +72,13 @@ struct iface {
 	uint64_t mac_cmp; /* mac in the low six bytes of a little-endian load */
 };
 
+/* What a believed ICMP error said of the way to one address; forgotten after ten minutes (RFC 1191 6.3). */
+struct pmtu {
+	uint8_t ip[16];
+	uint16_t mtu; /* 0: free */
+	uint64_t until_us;
+};
+
 struct bucket {
 	uint64_t at_us;
 	uint32_t rate, tokens; /* per second; at most one second's worth saved */
@@ -98,6 +107,8 @@ struct spate_net {
 	struct spate_pkt_tx parked[PARKED_MAX];
 	uint8_t parked_free[PARKED_MAX];
 	unsigned nparked_free;
+
+	struct pmtu pmtu[PMTU_SLOTS];
 
 	uint64_t board_at;
 	unsigned scratch_at;
@@ -216,6 +227,7 @@ void spate_net_neigh_learn(struct spate_net *n, unsigned iface, const uint8_t ip
 void spate_net_neigh_share(struct spate_net *n, unsigned iface, const uint8_t ip[16], const uint8_t *mac,
 			   bool solicited);
 void spate_net_neigh_confirmed(struct spate_net *n, struct neigh *e);
+void spate_net_moved(struct spate_net *n); /* a path may lead elsewhere now: hot.gen */
 void spate_net_neigh_tick(struct spate_net *n);
 bool spate_net_neigh_park(struct spate_net *n, struct neigh *e, struct spate_txq *q);
 

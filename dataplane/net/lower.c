@@ -76,15 +76,17 @@ bool spate_net_tcp_in(struct spate_net *n, const struct spate_seg *s, uint8_t *s
 	return at == s->len;
 }
 
-void spate_net_tcp_event(struct spate_tcp *t, const struct spate_net_event *ev)
+void spate_net_tcp_event(struct spate_net *n, struct spate_tcp *t, const struct spate_net_event *ev)
 {
 	uint8_t quoted[8];
 
 	spate_store16(quoted, ev->lport);
 	spate_store16(quoted + 2, ev->rport);
 	store32(quoted + 4, ev->seq);
-	if (ev->type == SPATE_NET_PMTU)
-		spate_tcp_packet_too_big(t, ev->local, ev->remote, quoted, ev->mtu);
-	else
+	if (ev->type == SPATE_NET_PMTU) {
+		if (spate_tcp_packet_too_big(t, ev->local, ev->remote, quoted, ev->mtu))
+			spate_net_pmtu(n, ev->remote, ev->mtu, n->now_us);
+	} else {
 		spate_tcp_unreachable(t, ev->local, ev->remote, quoted, ev->hard);
+	}
 }

@@ -12,7 +12,7 @@ void spate_net_lower(struct spate_net *n, struct spate_tcp_lower *out);
 bool spate_net_tcp_in(struct spate_net *n, const struct spate_seg *s, uint8_t *scratch, struct spate_tcp_in *in);
 #define SPATE_NET_SCRATCH 65536
 
-/* Tells TCP what ICMP said. */
-void spate_net_tcp_event(struct spate_tcp *t, const struct spate_net_event *ev);
+/* Tells TCP what ICMP said, and keeps a path MTU that it believed. */
+void spate_net_tcp_event(struct spate_net *n, struct spate_tcp *t, const struct spate_net_event *ev);
 
 #endif

@@ -38,7 +38,7 @@ static uint64_t jitter(struct spate_net *n, uint64_t us)
 	return us / 2 + n->seed % us;
 }
 
-static void moved(struct spate_net *n)
+void spate_net_moved(struct spate_net *n)
 {
 	if (++n->hot.gen == 0)
 		n->hot.gen = 1; /* 0 says: not resolved */
@@ -103,7 +103,7 @@ static struct neigh *take_entry(struct spate_net *n)
 		return NULL;
 	unlink_entry(n, oldest);
 	if (has_mac(oldest))
-		moved(n);
+		spate_net_moved(n);
 	return oldest;
 }
 
@@ -213,7 +213,7 @@ void spate_net_neigh_learn(struct spate_net *n, unsigned iface, const uint8_t ip
 	memcpy(e->mac, mac, 6);
 	/* Also when there was none: whoever waits for it looks again. */
 	if (!same)
-		moved(n);
+		spate_net_moved(n);
 	if (solicited || e->state == NEIGH_INCOMPLETE) {
 		e->state = NEIGH_REACHABLE;
 		e->probes = 0;
@@ -245,7 +245,7 @@ static void fail(struct spate_net *n, struct neigh *e)
 {
 	drop_parked(n, e);
 	e->state = NEIGH_FAILED;
-	moved(n);
+	spate_net_moved(n);
 	due(n, e, FAILED_US);
 }
 
@@ -271,7 +271,7 @@ static void expire(struct spate_net *n, struct neigh *e)
 		}
 		/* Perhaps nobody uses it any more: paths look again, and then use() moves it on. */
 		e->state = NEIGH_STALE;
-		moved(n);
+		spate_net_moved(n);
 		e->at_us = UINT64_MAX;
 		break;
 	case NEIGH_DELAY:
@@ -281,7 +281,7 @@ static void expire(struct spate_net *n, struct neigh *e)
 		break;
 	case NEIGH_FAILED:
 		e->state = NEIGH_FREE; /* the next use may ask again */
-		moved(n);
+		spate_net_moved(n);
 		/* fall through */
 	case NEIGH_FREE:
 	case NEIGH_STALE:

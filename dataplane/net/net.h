@@ -165,6 +165,11 @@ const uint64_t *spate_net_counts(const struct spate_net *n); /* [SPATE_NET_VERDI
  */
 int spate_net_path(struct spate_net *n, struct spate_net_path *path, uint8_t proto, const uint8_t local[16],
 		   uint16_t lport, const uint8_t remote[16], uint16_t rport, uint64_t now_us);
+/*
+ * The way to `remote` carries no more than mtu bytes: paths to it are that small for ten minutes. For who has
+ * checked the event (TCP believed it). Paths given out look again.
+ */
+void spate_net_pmtu(struct spate_net *n, const uint8_t remote[16], uint32_t mtu, uint64_t now_us);
 bool spate_net_local(const struct spate_net *n, const uint8_t ip[16]);
 void spate_net_path_addrs(const struct spate_net_path *p, uint8_t local[16], uint8_t remote[16]);
 /* Forward progress was seen on this path (RFC 4861 7.3.1): spares a probe. At most once a second is enough. */

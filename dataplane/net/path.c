@@ -17,6 +17,37 @@ static uint32_t flow_label(const struct spate_net *n, const uint8_t *src, const 
 	return (uint32_t)(h >> 40) & 0xfffff;
 }
 
+/* One slot an address: who collides is forgotten, and learns again from the next packet that is too big. */
+static unsigned pmtu_slot(const uint8_t ip[16])
+{
+	uint64_t a, b;
+
+	memcpy(&a, ip, 8);
+	memcpy(&b, ip + 8, 8);
+	return (unsigned)((a ^ b * 0x9e3779b97f4a7c15u) * 0xff51afd7ed558ccdu >> 56) % PMTU_SLOTS;
+}
+
+void spate_net_pmtu(struct spate_net *n, const uint8_t remote[16], uint32_t mtu, uint64_t now_us)
+{
+	struct pmtu *p = &n->pmtu[pmtu_slot(remote)];
+	bool known = p->mtu != 0 && memcmp(p->ip, remote, 16) == 0 && now_us < p->until_us;
+
+	if (mtu > UINT16_MAX || (known && mtu >= p->mtu))
+		return; /* nothing new: an old message never makes a way wider */
+	*p = (struct pmtu){.mtu = (uint16_t)mtu, .until_us = now_us + PMTU_US};
+	memcpy(p->ip, remote, 16);
+	spate_net_moved(n);
+}
+
+static uint16_t path_mtu(const struct spate_net *n, const uint8_t remote[16], uint16_t link)
+{
+	const struct pmtu *p = &n->pmtu[pmtu_slot(remote)];
+
+	if (p->mtu == 0 || p->mtu >= link || n->now_us >= p->until_us || memcmp(p->ip, remote, 16) != 0)
+		return link;
+	return p->mtu;
+}
+
 static uint8_t *write_ip4(struct spate_net_path *p, uint8_t *ip, uint8_t proto, const uint8_t local[16],
 			  const uint8_t remote[16])
 {
@@ -49,7 +80,7 @@ int spate_net_path(struct spate_net *n, struct spate_net_path *p, uint8_t proto,
 
 	memset(p, 0, sizeof(*p));
 	p->iface = r->iface;
-	p->mtu = f->mtu;
+	p->mtu = path_mtu(n, remote, f->mtu);
 	p->l2_len = f->l2_len;
 	memcpy(p->head + 6, f->mac, 6);
 	if (f->vlan != 0) {

@@ -134,6 +134,25 @@ static void test_source_address_fits_the_destination(void **state)
 	us_close(NULL);
 }
 
+static void test_path_mtu_is_kept_for_ten_minutes_and_never_raised(void **state)
+{
+	struct spate_net_path p;
+	uint8_t ip[16];
+
+	us_open(NULL);
+	ip_of("10.0.0.2", ip);
+	spate_net_pmtu(us.net, ip, 1400, us.now_us);
+	spate_net_pmtu(us.net, ip, 1450, us.now_us);
+	assert_int_equal(path_to(&us, &p, "10.0.0.2"), 0);
+	assert_int_equal(p.mtu, 1400);
+	assert_int_equal(path_to(&us, &p, "10.0.0.3"), 0);
+	assert_int_equal(p.mtu, 1500);
+	us.now_us += 601000000;
+	assert_int_equal(path_to(&us, &p, "10.0.0.2"), 0);
+	assert_int_equal(p.mtu, 1500);
+	us_close(NULL);
+}
+
 static void test_workers_share_what_they_learn(void **state)
 {
 	static struct spate_net_board board;
@@ -162,6 +181,7 @@ int main(void)
 		cmocka_unit_test(test_longest_prefix_wins),
 		cmocka_unit_test(test_no_route_and_wrong_source),
 		cmocka_unit_test(test_source_address_fits_the_destination),
+		cmocka_unit_test(test_path_mtu_is_kept_for_ten_minutes_and_never_raised),
 		cmocka_unit_test(test_workers_share_what_they_learn),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
