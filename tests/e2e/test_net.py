@@ -2,6 +2,7 @@
 (tests/lib/net_echo.c); what the start says when it cannot be; and the impaired link that other tests stand on."""
 import json
 import os
+import pathlib
 import re
 import socket
 import subprocess
@@ -122,6 +123,37 @@ def test_tap(place, echo):
     ip(f"addr flush dev {place.peer}", f"link set {name} up", f"addr add {place.clients[4]}/24 dev {name}", ns=place.ns.name)
     ping(place, place.hosts[4])
     udp_echo(place, 4, [1, 1400])
+
+
+PAIRS = {
+    "memif": (["--vdev=net_memif0,role=server,socket={0},socket-abstract=no"],
+              ["--vdev=net_memif0,role=client,socket={0},socket-abstract=no"]),
+    "virtio-user to vhost": (["--vdev=net_vhost0,iface={0},tso=1"],
+                             ["--single-file-segments", "--vdev=net_virtio_user0,path={0},mrg_rxbuf=1"]),
+}
+
+
+@pytest.fixture
+def huge_pages():
+    """200 MiB more, given back afterwards; memif and vhost share their memory."""
+    pages = pathlib.Path("/proc/sys/vm/nr_hugepages")
+    before = int(pages.read_text())
+    pages.write_text(str(before + 200))
+    if int(pages.read_text()) < before + 200:
+        pytest.skip("no huge pages are to be had")
+    yield
+    pages.write_text(str(before))
+
+
+@pytest.mark.parametrize("device", PAIRS)
+def test_two_stacks_of_ours_over_shared_memory(device, build, echo, work, huge_pages):
+    """2,000 datagrams of all sizes there and back, payload straight from where it lies (or copied: virtio-user)."""
+    one, other = ([a.format(work / "socket") for a in eal] for eal in PAIRS[device])
+    common = ["--no-pci", "-m", "128", "--file-prefix"]
+    echo(["-a", "10.88.0.1/24"], [*common, f"one{os.getpid()}", *one])
+    done = subprocess.run([build / "tests/lib/net_echo", "-a", "10.88.0.2/24", "-p", "10.88.0.1", "--", *common,
+                           f"two{os.getpid()}", *other], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0 and "wrong 0" in done.stdout and "tx_out 0" in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("eal, says", [

@@ -2,8 +2,10 @@
  * net_echo: a DPDK port with net/ on it and no TCP: answers ARP, ND and echo requests, and sends UDP datagrams to
  * port 7 back. For tests of port/ and net/ against the kernel, before TCP comes in between.
  *
- *     net_echo [-a ADDR/PREFIX]... [-g GATEWAY]... [-v VLAN] [-m MTU] -- EAL arguments
+ *     net_echo [-a ADDR/PREFIX]... [-g GATEWAY]... [-v VLAN] [-m MTU] [-p PEER] -- EAL arguments
  *
+ * -p: asks the net_echo at PEER instead: 2,000 datagrams of all sizes, from memory that stands for the cache's arena;
+ * ends with 0 when at least 1,900 came back as they were sent.
  * Prints one line when it is ready and the counters that are not zero when it ends (SIGTERM).
  */
 #include <arpa/inet.h>
@@ -71,6 +73,56 @@ static void echo_udp(struct spate_net *net, const struct spate_seg *s)
 		spate_net_udp_send(net, &p, s->l4 + 8, s->len - 8);
 }
 
+/* --- the asking side --- */
+
+#define ASK_PORT  4000
+#define ASKS      2000
+#define ARENA     (4u << 20)
+static uint8_t *arena;
+static unsigned asked, answered, wrong;
+
+static uint32_t ask_len(unsigned i)
+{
+	return 4 + i * 37 % 1460;
+}
+
+static void check_answer(const struct spate_seg *s)
+{
+	uint32_t i, len = s->len - 8;
+
+	if (s->l4_near != s->len || len < 4) {
+		wrong++;
+		return;
+	}
+	memcpy(&i, s->l4 + 8, 4);
+	if (i >= ASKS || len != ask_len(i) || memcmp(s->l4 + 8, arena + (size_t)i * 2048, len) != 0)
+		wrong++;
+	else
+		answered++;
+}
+
+/* Those that were lost must not stop the rest: one more may be out for each 10 ms that passes. */
+static unsigned lost_allowance(void)
+{
+	static uint64_t began;
+
+	if (began == 0)
+		began = now_us();
+	return 64 + (unsigned)((now_us() - began) / 10000);
+}
+
+static void ask(struct spate_net *net, struct spate_net_path *p)
+{
+	if (p->gen == 0 && !spate_net_resolve(net, p))
+		return;
+	/* Not more than a few on their way: the devices' rings are short and nobody sends again. */
+	for (unsigned k = 0; k < 8 && asked < ASKS && asked < answered + wrong + lost_allowance(); k++, asked++) {
+		memcpy(arena + (size_t)asked * 2048, &asked, 4);
+		if (spate_net_udp_send(net, p, arena + (size_t)asked * 2048, ask_len(asked)) != 0)
+			return;
+	}
+}
+
 static void turn(struct spate_port *port, struct spate_net *net)
 {
 	struct spate_pkt_rx pkts[SPATE_BURST];
@@ -79,7 +131,10 @@ static void turn(struct spate_port *port, struct spate_net *net)
 
 	spate_net_rx(net, 0, pkts, n, now, &in);
 	for (unsigned i = 0; i < in.nudp; i++)
-		echo_udp(net, &in.udp[i]);
+		if (in.udp[i].l4[2] == 0 && in.udp[i].l4[3] == 7)
+			echo_udp(net, &in.udp[i]);
+		else
+			check_answer(&in.udp[i]);
 	spate_net_tick(net, now, &in);
 	spate_net_flush(net);
 	port->ops->rx_free(port, 0, pkts, n);
@@ -96,6 +151,10 @@ int main(int argc, char **argv)
 	unsigned na = 0, ng = 0, prefix = 0;
 	struct spate_port port;
 	struct spate_net *net;
+	struct spate_net_path path;
+	struct spate_arena_info info = {.bytes = ARENA, .page_bytes = 4096, .fd = -1};
+	char *peer = NULL;
+	uint64_t end = UINT64_MAX;
 	uint8_t ip[16], any[16];
 	int at = 1;
 
@@ -109,6 +168,8 @@ int main(int argc, char **argv)
 			is.vlan = (uint16_t)atoi(argv[at + 1]);
 		else if (strcmp(argv[at], "-m") == 0)
 			ds.mtu = (uint16_t)atoi(argv[at + 1]);
+		else if (strcmp(argv[at], "-p") == 0)
+			peer = argv[at + 1];
 		else
 			die("usage", "net_echo [-a ADDR/PREFIX]... [-g GATEWAY] [-v VLAN] [-m MTU] -- EAL");
 	}
@@ -119,6 +180,10 @@ int main(int argc, char **argv)
 
 	if (spate_eal_start(eal, (unsigned)(argc > at ? argc - at : 0), why, sizeof(why)) != 0)
 		die("EAL", why);
+	arena = info.base = aligned_alloc(4096, ARENA);
+	for (unsigned i = 0; i < ARENA; i++)
+		arena[i] = (uint8_t)(i * 7 + i / 251);
+	ds.arena = &info;
 	if (spate_dpdk_open(&port, 0, &ds, why, sizeof(why)) != 0)
 		die("port", why);
 	net = spate_net_create(&ns);
@@ -143,8 +208,21 @@ int main(int argc, char **argv)
 	spate_dpdk_describe(&port, line, sizeof(line));
 	printf("ready: %s\n", line);
 	fflush(stdout);
-	while (!stop)
+	if (peer != NULL) {
+		parse_ip(peer, ip, &prefix);
+		memset(any, 0, 16);
+		spate_net_udp_open(net, ASK_PORT);
+		if (spate_net_path(net, &path, 17, any, ASK_PORT, ip, 7, now_us()) != 0)
+			die(peer, "no way there");
+		end = now_us() + 15000000;
+	}
+	while (!stop && now_us() < end && answered + wrong < ASKS) {
+		if (peer != NULL)
+			ask(net, &path);
 		turn(&port, net);
+	}
+	if (peer != NULL)
+		printf("answered %u of %u, wrong %u\n", answered, asked, wrong);
 	for (unsigned i = 0; i < SPATE_NET_VERDICTS; i++)
 		if (spate_net_counts(net)[i] != 0)
 			printf("%s %llu\n", spate_net_verdicts[i].name, (unsigned long long)spate_net_counts(net)[i]);
@@ -161,5 +239,5 @@ int main(int argc, char **argv)
 	printf("tx_out %u\n", q->tx_out);
 	port.ops->close(&port);
 	spate_eal_stop();
-	return 0;
+	return peer != NULL && (wrong != 0 || answered < ASKS - ASKS / 20);
 }
