@@ -43,6 +43,7 @@ class Linked(AfPacket):
     """A place whose clients sit behind the link."""
 
     name = "impaired"
+    prefix = "si"
 
     class Place(AfPacket.Place):
         def client_end(self):

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces ne
 @pytest.fixture
 def place(tmp_path):
     backend = AfPacket()
+    backend.prefix = "sn"
     backend.setup(tmp_path)
     made = backend.place(0)
     yield made

@@ -73,6 +73,7 @@ class AfPacket:
     """net_af_packet on a veth pair: any kernel, any veth."""
 
     name = "dpdk-af_packet"
+    prefix = "sp"  # of interface and namespace names: one a backend that lives beside another
     # What an edge that is not root must be given: its sockets, promiscuous mode, and rings of locked memory.
     capabilities = "net_raw,+net_admin,+ipc_lock"
     eal = ["--no-pci", "--no-huge", "-m", "512", "--in-memory"]
@@ -81,7 +82,7 @@ class AfPacket:
         if os.getuid() != 0:
             pytest.skip("a network namespace needs root")
         self.made = 0
-        self.ns = Namespace(f"spate{os.getpid()}")
+        self.ns = Namespace(f"{self.prefix}ate{os.getpid()}")
 
     def teardown(self):
         self.ns.close()
@@ -96,7 +97,7 @@ class AfPacket:
             a, b = number >> 8, number & 255
             self.hosts = {4: f"10.{64 + a}.{b}.1", 6: f"fd00:{a:x}:{b:x}::1"}
             self.clients = {4: f"10.{64 + a}.{b}.2", 6: f"fd00:{a:x}:{b:x}::2"}
-            self.iface, self.peer = f"sp{os.getpid()}e{number}", f"sp{os.getpid()}c{number}"
+            self.iface, self.peer = (f"{backend.prefix}{os.getpid()}{end}{number}" for end in "ec")
             self.capabilities = backend.capabilities
             self.link()
 
