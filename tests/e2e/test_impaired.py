@@ -53,7 +53,7 @@ class Linked(AfPacket):
 
         def wire(self, build, work, options):
             """Starts the link between the veth's end (a) and the clients' TAP (b)."""
-            made = Process("link", self.command([build / "tests/lib/link", "--a", f"packet:{self.peer}", "--b",
+            made = Process(f"link-{self.peer}", self.command([build / "tests/lib/link", "--a", f"packet:{self.peer}", "--b",
                                                  f"tap:{self.tap}", "--seed", "1", *options]), work)
             wait_until(lambda: b"ready" in made.out.read_bytes(), 5, "link ready")
             ip(f"addr add {self.clients[4]}/24 dev {self.tap}", f"link set {self.tap} up", ns=self.ns.name)
