@@ -592,9 +592,10 @@ static void open_conn(char *rest)
 		else
 			fail("open: %s?", w);
 	}
-	char opts[64];
+	char opts[64] = "";
 
-	snprintf(opts, sizeof opts, scale != 99 ? "wscale %u" : "", scale);
+	if (scale != 99)
+		snprintf(opts, sizeof opts, "wscale %u", scale);
 	feed("< %s 0 win %u mss %u %s %s %s", ecn ? "SEW" : "S", win, mss, sack ? "sackok" : "", ts ? "ts 100" : "",
 	     opts);
 	feed("> %s 0 ack 1", ecn ? "SAE" : "SA");
