@@ -38,7 +38,9 @@ void spate_sock_timer_set(struct spate_sock_conn *c, uint32_t ms)
 		c->deadline = 0;
 		return;
 	}
-	c->deadline = k->tick + 1 + (uint64_t)ms * 1000 / SPATE_SOCK_TICK_US;
+	/* From now on: the wheel's own tick is as old as the sleep that has just ended. */
+	c->deadline =
+		k->w->now_us / SPATE_SOCK_TICK_US + 1 + (uint64_t)ms * 1000 / SPATE_SOCK_TICK_US;
 	if (c->filed != 0 && c->filed <= c->deadline)
 		return;
 	spate_sock_timer_drop(c);

@@ -275,6 +275,16 @@ def test_head_that_never_ends_is_408(edge_over, sample):
         assert 0.3 < time.monotonic() - began < 3
 
 
+def test_time_begins_when_the_connection_does(edge_over, sample):
+    """Not when a worker that has nothing to do looked at the clock last."""
+    edge = edge_over(sample, timeouts={"header": "400ms"})
+    for i in range(8):
+        time.sleep(0.45 + i * 0.07)
+        with edge.connect() as c:
+            time.sleep(0.02)
+            assert c.get(PATH).status == 200
+
+
 def test_dripping_bytes_do_not_move_the_limit(edge_over, sample):
     edge = edge_over(sample, timeouts={"header": "500ms"})
     with edge.connect() as c:
