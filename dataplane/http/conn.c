@@ -309,7 +309,12 @@ static void fetch(struct spate_http_conn *c, const struct spate_http_request *r,
 	if (x == NULL) {
 		if (stale != NULL)
 			spate_cache_unpin(w->cache, w->id, stale);
-		answer_status(c, r, 503, NULL);
+		if (w->config->access_log)
+			x = spate_http_exchange_get(c, r->head, r->head_len,
+						    (struct spate_slice){0});
+		if (x != NULL)
+			x->parsed = true;
+		answer_status(c, r, 503, x);
 		return;
 	}
 	x->parsed = true;
@@ -363,7 +368,8 @@ static void serve(struct spate_http_conn *c, const struct spate_http_request *r)
 		}
 		bool keep_alive = r->keep_alive && !c->close_after;
 
-		answered_or_not(c, spate_http_respond_options(c, keep_alive, x), x, keep_alive);
+		answered_or_not(c, spate_http_respond_options(c, r->minor == 0, keep_alive, x), x,
+				keep_alive);
 		return;
 	}
 	struct spate_key key = spate_key_of(url.p, url.len);

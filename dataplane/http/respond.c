@@ -451,7 +451,7 @@ bool spate_http_respond_status(struct spate_http_conn *c, unsigned status, bool 
 	return h.ok;
 }
 
-bool spate_http_respond_options(struct spate_http_conn *c, bool keep_alive,
+bool spate_http_respond_options(struct spate_http_conn *c, bool http_1_0, bool keep_alive,
 				struct spate_http_exchange *x)
 {
 	struct head h;
@@ -464,7 +464,7 @@ bool spate_http_respond_options(struct spate_http_conn *c, bool keep_alive,
 		"Content-Type, Cache-Control\r\n"
 		"Access-Control-Max-Age: 86400\r\n");
 	PUT(&h, CORS);
-	end(&h, false, keep_alive);
+	end(&h, http_1_0, keep_alive);
 	if (x != NULL) {
 		x->status = 204;
 		x->body_at = c->s->out.end;

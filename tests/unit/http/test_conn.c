@@ -505,6 +505,31 @@ static void stale_for_a_failing_origin_is_called_so(void **state)
 	spate_stream_mem_close(m);
 }
 
+/* 503 for want of room is in the log like any other answer. */
+static void too_many_misses_are_logged(void **state)
+{
+	(void)state;
+	t.config.access_log = true;
+	t.w->http->misses = SPATE_HTTP_MISSES_MAX;
+	struct spate_stream_mem *m = ask(GET("/n", ""));
+
+	assert_has(m, "HTTP/1.1 503 ");
+	assert_null(next_fetch());
+	spate_stream_mem_close(m);
+	assert_int_equal(t.stats.log_dropped, 1); /* there is no ring in this test */
+	assert_int_equal(t.w->http->small.used, 0);
+}
+
+static void options_of_http_1_0_say_what_becomes_of_the_connection(void **state)
+{
+	(void)state;
+	struct spate_stream_mem *m = ask("OPTIONS /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+
+	assert_has(m, "Connection: keep-alive\r\n");
+	assert_false(m->fin);
+	spate_stream_mem_close(m);
+}
+
 static void requests_refused(void **state)
 {
 	static const struct {
@@ -771,6 +796,8 @@ int main(void)
 		CASE(viewer_leaves_while_control_is_busy),
 		CASE(stale_is_revalidated),
 		CASE(stale_for_a_failing_origin_is_called_so),
+		CASE(too_many_misses_are_logged),
+		CASE(options_of_http_1_0_say_what_becomes_of_the_connection),
 		CASE(requests_refused),
 		CASE(slow_head_gets_408),
 		CASE(stalled_reader_is_cut),
