@@ -479,8 +479,10 @@ static int start(struct run *r)
 	if (rc < 0)
 		return cannot("io_uring", NULL, rc);
 	catch_signals(r->loop);
-	rc = spate_cache_create(&r->cache, r->cfg->cache.memory_bytes, r->cfg->cache.block_bytes,
-				r->cfg->workers);
+	/* Sockets send large ranges by reference, page by page; our own TCP wants the largest pages there are. */
+	rc = (r->cfg->backend == SPATE_BACKEND_SOCKETS ? spate_cache_create_giftable
+						       : spate_cache_create)(
+		&r->cache, r->cfg->cache.memory_bytes, r->cfg->cache.block_bytes, r->cfg->workers);
 	if (rc < 0)
 		return cannot("cache.memory", NULL, rc);
 	if ((rc = make_rings(r)) < 0 || (rc = make_listeners(r)) < 0 ||

@@ -35,14 +35,16 @@
 #define ARENA_BYTES (256u << 20)
 #define HEAD_BYTES  300
 
-enum way { WAY_SEND, WAY_SENDMSG, WAY_SEND_ZC, WAY_SPLICE, WAY_SENDFILE, WAYS };
+enum way { WAY_SEND, WAY_SENDMSG, WAY_SEND_ZC, WAY_SPLICE, WAY_SENDFILE, WAY_VMSPLICE, WAYS };
 static const char *const way_names[WAYS] = {"send", "sendmsg head+body", "send_zc fixed",
-					    "splice memfd", "sendfile memfd"};
+					    "splice memfd", "sendfile memfd",
+					    "vmsplice"};
 
 enum op { OP_REQUEST, OP_SENT, OP_PIPE };
 
 struct peer {
 	int fd, pipe[2];
+	uint64_t piped; /* bytes in the pipe */
 	uint64_t off;  /* next place in the arena */
 	uint64_t left; /* of the answer under way; 0: waiting for a request */
 	char request;
@@ -104,6 +106,45 @@ static void want_request(struct peer *p)
 	tag(sqe, p, OP_REQUEST);
 }
 
+static void next_op(struct peer *p)
+{
+	struct io_uring_sqe *sqe = sqe_for(p, OP_SENT);
+
+	if (p->left > 0) {
+		io_uring_prep_poll_add(sqe, p->fd, POLLOUT);
+		tag(sqe, p, OP_PIPE);
+	} else {
+		io_uring_prep_recv(sqe, p->fd, &p->request, 1, 0);
+		tag(sqe, p, OP_REQUEST);
+	}
+}
+
+/* User pages into the pipe, the pipe into the socket, as far as both take. */
+static void vmsplice_some(struct peer *p)
+{
+	while (p->left > 0) {
+		if (p->piped == 0) {
+			struct iovec iov = {arena + p->off, p->left < (1u << 20) ? p->left : 1u << 20};
+			ssize_t n = vmsplice(p->pipe[1], &iov, 1, SPLICE_F_NONBLOCK);
+
+			if (n <= 0)
+				die("vmsplice");
+			p->piped = (uint64_t)n;
+		}
+		ssize_t n = splice(p->pipe[0], NULL, p->fd, NULL, p->piped, SPLICE_F_NONBLOCK);
+
+		if (n < 0) {
+			if (errno != EAGAIN)
+				die("splice");
+			break;
+		}
+		p->piped -= (uint64_t)n;
+		p->off += (uint64_t)n;
+		p->left -= (uint64_t)n;
+	}
+	next_op(p);
+}
+
 /* True when the answer was finished at once (sendfile). */
 static void send_some(struct peer *p, enum way way, uint64_t size)
 {
@@ -149,6 +190,9 @@ static void send_some(struct peer *p, enum way way, uint64_t size)
 		io_uring_prep_splice(sqe, p->pipe[0], -1, p->fd, -1, (unsigned)n, 0);
 		tag(sqe, p, OP_SENT);
 		break;
+	case WAY_VMSPLICE:
+		vmsplice_some(p);
+		break;
 	case WAY_SENDFILE:
 	case WAYS: {
 		off_t off = (off_t)p->off;
@@ -156,20 +200,12 @@ static void send_some(struct peer *p, enum way way, uint64_t size)
 
 		if (r < 0 && errno != EAGAIN)
 			die("sendfile");
-		sqe = sqe_for(p, OP_SENT);
 		if (r < 0) { /* full: wait for room, count nothing */
-			io_uring_prep_poll_add(sqe, p->fd, POLLOUT);
-			tag(sqe, p, OP_PIPE);
+			next_op(p);
 		} else {
 			p->off += (uint64_t)r;
 			p->left -= (uint64_t)r;
-			if (p->left > 0) {
-				io_uring_prep_poll_add(sqe, p->fd, POLLOUT);
-				tag(sqe, p, OP_PIPE);
-			} else {
-				io_uring_prep_recv(sqe, p->fd, &p->request, 1, 0);
-				tag(sqe, p, OP_REQUEST);
-			}
+			next_op(p);
 		}
 		break;
 	}
@@ -223,10 +259,10 @@ static void serve(enum way way, uint64_t size, double seconds)
 					answers++;
 					want_request(p);
 				}
-			} else if (way == WAY_SENDFILE) {
+			} else if (way >= WAY_SENDFILE) {
 				send_some(p, way, size);
 			}
-			if (op == OP_REQUEST && way == WAY_SENDFILE)
+			if (way >= WAY_SENDFILE && op != OP_SENT && p->left == 0)
 				answers++;
 		}
 		io_uring_cq_advance(&ring, n);

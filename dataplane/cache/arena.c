@@ -123,6 +123,36 @@ int spate_arena_map(struct spate_arena *a, size_t bytes, uint32_t block_bytes)
 	return 0;
 }
 
+/*
+ * No huge pages: dropping a part of one would leave the rest of it behind, unused and uncounted,
+ * until the kernel feels pressure and splits it.
+ */
+int spate_arena_map_giftable(struct spate_arena *a, size_t bytes, uint32_t block_bytes)
+{
+	memset(a, 0, sizeof(*a));
+	a->fd = -1;
+	a->page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+	a->bytes = bytes & ~(a->page_bytes - 1);
+	a->base = map_aligned(-1, a->bytes);
+	if (a->base == NULL)
+		return -ENOMEM;
+	madvise(a->base, a->bytes, MADV_NOHUGEPAGE);
+	madvise(a->base, a->bytes, MADV_DONTDUMP);
+	a->giftable = block_bytes >= a->page_bytes;
+	a->block_bytes = block_bytes;
+	a->block_shift = (uint32_t)__builtin_ctz(block_bytes);
+	return 0;
+}
+
+void spate_arena_drop(struct spate_arena *a, uint32_t first, uint32_t n)
+{
+	int err = madvise(a->base + ((size_t)first << a->block_shift), (size_t)n << a->block_shift,
+			  MADV_DONTNEED);
+
+	assert(err == 0); /* private memory of our own: nothing to fail */
+	(void)err;
+}
+
 void spate_arena_unmap(struct spate_arena *a)
 {
 	if (a->base != NULL)

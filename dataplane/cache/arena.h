@@ -23,6 +23,7 @@
 #ifndef SPATE_CACHE_ARENA_H
 #define SPATE_CACHE_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,6 +34,7 @@ struct spate_arena {
 	size_t bytes;      /* mapped */
 	size_t page_bytes; /* 2 MiB when from hugetlbfs, else 4 KiB (the kernel may still merge) */
 	int fd;            /* memfd, or -1 */
+	bool giftable;     /* private small pages: spate_arena_drop works */
 	uint32_t block_bytes, block_shift;
 	uint32_t blocks, nfree;
 	uint32_t cursor;
@@ -45,6 +47,10 @@ struct spate_arena {
  * memory with THP. 0 or -ENOMEM. a->bytes says what was mapped: whole huge pages are rounded down.
  */
 int spate_arena_map(struct spate_arena *a, size_t bytes, uint32_t block_bytes);
+/* Private memory in small pages, for readers that give pages away. Blocks of at least a page. */
+int spate_arena_map_giftable(struct spate_arena *a, size_t bytes, uint32_t block_bytes);
+/* The run's pages leave the arena with what they hold; fresh ones come with the next write. */
+void spate_arena_drop(struct spate_arena *a, uint32_t first, uint32_t n);
 void spate_arena_unmap(struct spate_arena *a);
 
 /* Bytes of bitmap memory for that many blocks; multiple of 64. */

@@ -300,8 +300,33 @@ void spate_blocks_trim(struct spate_cache *c, struct spate_object *o, uint64_t s
 	}
 }
 
+/* The kernel may still hold these pages in packets: it keeps them, we take new ones. A call for
+ * each run. */
+static void drop_gifted(struct spate_cache *c, struct spate_object *o)
+{
+	uint32_t first = SPATE_NO_BLOCK, n = 0, *e;
+
+	for (uint32_t i = 0; (e = spate_object_entry(o, i)) != NULL; i++) {
+		if (*e == SPATE_NO_BLOCK)
+			continue;
+		if (n > 0 && *e == first + n) {
+			n++;
+			continue;
+		}
+		if (n > 0)
+			spate_arena_drop(&c->arena, first, n);
+		first = *e;
+		n = 1;
+	}
+	if (n > 0)
+		spate_arena_drop(&c->arena, first, n);
+	atomic_store_explicit(&o->gifted, 0, memory_order_relaxed);
+}
+
 void spate_blocks_free_all(struct spate_cache *c, struct spate_object *o)
 {
+	if (atomic_load_explicit(&o->gifted, memory_order_relaxed))
+		drop_gifted(c, o);
 	spate_blocks_trim(c, o, 0);
 	assert(o->nblocks == 0);
 	side_free(c, atomic_load_explicit(&o->table, memory_order_relaxed));

@@ -95,8 +95,8 @@ static void lay_out(struct spate_cache *c, const struct plan *p, unsigned reader
 	c->grace = c->limbo = empty;
 }
 
-int spate_cache_create(struct spate_cache **out, uint64_t bytes, uint32_t block_bytes,
-		       unsigned readers)
+static int create(struct spate_cache **out, uint64_t bytes, uint32_t block_bytes, unsigned readers,
+		  int (*map)(struct spate_arena *a, size_t bytes, uint32_t block_bytes))
 {
 	if (block_bytes == 0)
 		block_bytes = BLOCK_DEFAULT;
@@ -113,7 +113,7 @@ int spate_cache_create(struct spate_cache **out, uint64_t bytes, uint32_t block_
 	if (c == NULL)
 		return -ENOMEM;
 	memset(c, 0, sizeof(*c));
-	if (spate_arena_map(&c->arena, page_up((size_t)blocks * block_bytes), block_bytes) < 0)
+	if (map(&c->arena, page_up((size_t)blocks * block_bytes), block_bytes) < 0)
 		goto no_arena;
 	if (blocks > c->arena.bytes / block_bytes)
 		blocks = (uint32_t)(c->arena.bytes / block_bytes); /* whole huge pages */
@@ -143,6 +143,18 @@ no_arena:
 	return -ENOMEM;
 }
 
+int spate_cache_create(struct spate_cache **out, uint64_t bytes, uint32_t block_bytes,
+		       unsigned readers)
+{
+	return create(out, bytes, block_bytes, readers, spate_arena_map);
+}
+
+int spate_cache_create_giftable(struct spate_cache **out, uint64_t bytes, uint32_t block_bytes,
+				unsigned readers)
+{
+	return create(out, bytes, block_bytes, readers, spate_arena_map_giftable);
+}
+
 void spate_cache_destroy(struct spate_cache *c)
 {
 	if (c == NULL)
@@ -168,6 +180,7 @@ void spate_cache_arena(const struct spate_cache *c, struct spate_arena_info *out
 		.block_bytes = c->block_bytes,
 		.blocks = c->arena.blocks,
 		.fd = c->arena.fd,
+		.giftable = c->arena.giftable,
 		.page_bytes = c->arena.page_bytes,
 	};
 }

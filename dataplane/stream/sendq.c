@@ -174,6 +174,14 @@ uint64_t spate_sendq_iov(struct spate_sendq_env *e, struct spate_sendq *q, uint6
 	return done;
 }
 
+void spate_sendq_gift(struct spate_sendq *q, uint64_t from, uint64_t len)
+{
+	for (struct spate_sendq_node *n = find(q, from); n != NULL && n->at < from + len;
+	     n = n->next)
+		if (n->object != NULL)
+			spate_object_gift(n->object);
+}
+
 bool spate_sendq_dry(const struct spate_sendq_env *e, const struct spate_sendq *q)
 {
 	const struct spate_sendq_node *n = q->head;

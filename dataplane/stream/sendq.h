@@ -73,6 +73,9 @@ uint64_t spate_sendq_iov(struct spate_sendq_env *e, struct spate_sendq *q, uint6
 void spate_sendq_release(struct spate_sendq_env *e, struct spate_sendq *q, uint64_t upto);
 void spate_sendq_clear(struct spate_sendq_env *e, struct spate_sendq *q);
 
+/* Marks the objects under [from, from + len) as given to the kernel (spate_object_gift). */
+void spate_sendq_gift(struct spate_sendq *q, uint64_t from, uint64_t len);
+
 /* Nothing can be sent from base on now, though something is queued: the object there has no more
  * bytes yet. */
 bool spate_sendq_dry(const struct spate_sendq_env *e, const struct spate_sendq *q);

@@ -5,7 +5,8 @@
  *
  *   a multishot accept for each listener     -> spate_sock_conn_open
  *   a multishot receive for each conn        -> app->recv straight from a provided buffer
- *   at most one sendmsg for each conn        -> iovecs of its send queue: heads and cache blocks
+ *   at most one send for each conn           -> iovecs of its send queue: heads and cache blocks
+ *     or, for a large range (sock_gift.c), a wait until the socket has room
  *   a read of the wake-up eventfd            -> control put something into our ring
  *
  * A turn: submit what the last turn queued and wait; hand out completions; resume paused conns;
@@ -24,11 +25,13 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CONNS_MAX       (1u << 20)
 #define HELD_MAX        (1u << 14) /* received buffers that paused conns may hold, all together */
 #define ACCEPT_PAUSE_MS 100        /* after accept ran out of descriptors */
+#define SPIN_US         20u
 #define CQE_BATCH       256u
 
 /*
@@ -83,7 +86,7 @@ static socklen_t addr_to(struct sockaddr_storage *ss, const struct spate_addr *a
 	return sizeof(*in6);
 }
 
-static int open_listener(struct spate_sock_listener *l)
+static int open_listener(struct spate_sock_listener *l, const char *congestion)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = addr_to(&ss, &l->l.addr);
@@ -99,6 +102,8 @@ static int open_listener(struct spate_sock_listener *l)
 	    setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
 	    (ss.ss_family == AF_INET6 &&
 	     setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) < 0) ||
+	    (congestion != NULL && setsockopt(l->fd, IPPROTO_TCP, TCP_CONGESTION, congestion,
+					      (socklen_t)strlen(congestion)) < 0) ||
 	    bind(l->fd, (struct sockaddr *)&ss, len) < 0 || listen(l->fd, SOMAXCONN) < 0) {
 		err = -errno;
 		close(l->fd);
@@ -112,7 +117,8 @@ static int open_ring(struct spate_sock *k)
 {
 	/* DEFER_TASKRUN (6.1) runs completions only when we wait, on our core; older kernels go
 	 * without. */
-	static const unsigned flags[] = {IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+	static const unsigned flags[] = {IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+						 IORING_SETUP_TASKRUN_FLAG,
 					 IORING_SETUP_COOP_TASKRUN, 0};
 	int err = -EINVAL;
 
@@ -205,10 +211,16 @@ static int backend_open(struct spate_worker *w, const void *setup, const char **
 		*why = text;
 		goto fail_ring;
 	}
+	err = spate_sock_gift_open(k);
+	if (err < 0) {
+		snprintf(text, sizeof(text), "pipe: %s", strerror(-err));
+		*why = text;
+		goto fail_buffers;
+	}
 	for (unsigned i = 0; i < s->count; i++) {
 		k->listeners[i] = (struct spate_sock_listener){.l = s->listeners[i], .fd = -1};
 		k->nlisteners = i + 1;
-		err = open_listener(&k->listeners[i]);
+		err = open_listener(&k->listeners[i], s->congestion);
 		if (err < 0) {
 			snprintf(text, sizeof(text), "listen on port %u: %s",
 				 s->listeners[i].addr.port, strerror(-err));
@@ -221,6 +233,8 @@ static int backend_open(struct spate_worker *w, const void *setup, const char **
 
 fail_listeners:
 	close_listeners(k);
+	spate_sock_gift_close(k);
+fail_buffers:
 	close_buffers(k);
 fail_ring:
 	io_uring_queue_exit(&k->ring);
@@ -297,6 +311,9 @@ static void complete(struct spate_sock *k, const struct io_uring_cqe *cqe)
 	case SPATE_SOCK_OP_SEND:
 		spate_sock_conn_sent(owner, cqe->res);
 		break;
+	case SPATE_SOCK_OP_ROOM:
+		spate_sock_conn_room(owner);
+		break;
 	case SPATE_SOCK_OP_CANCEL:
 		((struct spate_sock_conn *)owner)->ops--;
 		break;
@@ -308,24 +325,63 @@ static void complete(struct spate_sock *k, const struct io_uring_cqe *cqe)
 	}
 }
 
+static uint64_t clock_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/*
+ * Looks for completions without a system call, for SPIN_US at most. Going to sleep and being woken
+ * costs each side a few microseconds (an interrupt to an idle core), more than most gaps of a busy
+ * edge are long. It pays for itself: a spin in vain, and there is none until a sleep turns out to
+ * have been that short.
+ */
+static bool spin(struct spate_sock *k)
+{
+	uint64_t until;
+
+	if (!k->spin)
+		return false;
+	until = clock_us() + SPIN_US;
+	do {
+		for (int i = 0; i < 16; i++) {
+			if (io_uring_cq_ready(&k->ring) > 0 ||
+			    (IO_URING_READ_ONCE(*k->ring.sq.kflags) & IORING_SQ_TASKRUN))
+				return true;
+			__builtin_ia32_pause();
+		}
+	} while (clock_us() < until);
+	k->spin = false;
+	return false;
+}
+
 static void wait_for_cqe(struct spate_sock *k, uint32_t wait_us)
 {
 	struct io_uring_cqe *cqe;
 	struct __kernel_timespec ts;
+	uint64_t began;
 
 	/* Something to do at once, or a timer to keep: the shortest wait wins. */
 	if ((k->timers > 0 || k->retry_at != 0) && wait_us > SPATE_SOCK_TICK_US)
 		wait_us = SPATE_SOCK_TICK_US;
 	if (k->dirty != NULL || k->resume != NULL)
 		wait_us = 0;
+	if (wait_us > 0 && io_uring_sq_ready(&k->ring) == 0 && spin(k))
+		wait_us = 0;
 	if (wait_us > 0 && !spate_worker_sleep(k->w))
 		wait_us = 0;
-	ts = (struct __kernel_timespec){.tv_sec = wait_us / 1000000,
-					.tv_nsec = (long long)(wait_us % 1000000) * 1000};
-	if (wait_us == 0)
+	if (wait_us == 0) {
 		io_uring_submit_and_get_events(&k->ring);
-	else
+	} else {
+		began = clock_us();
+		ts = (struct __kernel_timespec){.tv_sec = wait_us / 1000000,
+						.tv_nsec = (long long)(wait_us % 1000000) * 1000};
 		io_uring_submit_and_wait_timeout(&k->ring, &cqe, 1, &ts, NULL);
+		k->spin = clock_us() - began < SPIN_US;
+	}
 	spate_worker_awake(k->w);
 	reuse_scratch(k);
 }
@@ -431,6 +487,7 @@ static void backend_close(struct spate_worker *w)
 	close_listeners(k);
 	io_uring_queue_exit(&k->ring);
 	close_buffers(k);
+	spate_sock_gift_close(k);
 	spate_pool_finish(&k->conns);
 	spate_pool_finish(&k->held);
 	free(k->listeners);

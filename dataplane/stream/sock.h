@@ -14,6 +14,7 @@
 struct spate_sock_setup {
 	const struct spate_listener *listeners; /* copied */
 	unsigned count;
+	const char *congestion; /* the kernel's name, "cubic"; NULL: its default */
 };
 
 extern const struct spate_backend_ops spate_sock_backend;

@@ -173,7 +173,8 @@ void spate_sock_conn_open(struct spate_sock *k, const struct spate_sock_listener
 static void cancel_ops(struct spate_sock_conn *c)
 {
 	struct spate_sock *k = spate_sock_of(c);
-	static const enum spate_sock_op kinds[] = {SPATE_SOCK_OP_RECV, SPATE_SOCK_OP_SEND};
+	const enum spate_sock_op kinds[] = {SPATE_SOCK_OP_RECV,
+					    c->polling ? SPATE_SOCK_OP_ROOM : SPATE_SOCK_OP_SEND};
 	const bool out[] = {c->receiving, c->sending};
 
 	for (unsigned i = 0; i < 2; i++) {
@@ -410,6 +411,47 @@ static void send_fin(struct spate_sock_conn *c)
 	check_done(c);
 }
 
+/* Bytes have left the queue: the app may want to know, and there may be more to send. */
+static void sent_some(struct spate_sock_conn *c, bool was_full)
+{
+	struct spate_sendq *q = &c->s.out;
+
+	if (q->base == q->end)
+		c->s.app->drained(&c->s);
+	else if (was_full && !spate_sendq_full(q))
+		c->s.app->room(&c->s);
+	if (!c->dying && (q->base < q->end || c->finish))
+		mark_dirty(c);
+}
+
+/* A large range, by reference. */
+static void give_more(struct spate_sock *k, struct spate_sock_conn *c)
+{
+	bool was_full = spate_sendq_full(&c->s.out);
+	uint64_t before = c->s.out.base;
+	enum spate_sock_gift r = spate_sock_gift_send(k, c, SPATE_SOCK_SEND_BYTES);
+
+	if (r == SPATE_SOCK_GIFT_ERROR) {
+		spate_sock_conn_kill(c, SPATE_CLOSE_RESET, false);
+		return;
+	}
+	if (r == SPATE_SOCK_GIFT_FULL)
+		spate_sock_gift_wait(k, c);
+	if (c->s.out.base != before)
+		sent_some(c, was_full);
+	else if (r == SPATE_SOCK_GIFT_DRY)
+		mark_dirty(c); /* and then the watch */
+}
+
+void spate_sock_conn_room(struct spate_sock_conn *c)
+{
+	c->sending = false;
+	c->polling = false;
+	c->ops--;
+	if (!c->dying)
+		mark_dirty(c); /* an error shows in the next send */
+}
+
 static bool no_scratch(const struct spate_sock *k)
 {
 	return k->msgs_used == SPATE_SOCK_SQ ||
@@ -450,6 +492,10 @@ static void send_more(struct spate_sock *k, struct spate_sock_conn *c)
 			mark_dirty(c); /* bytes came just now */
 		return;
 	}
+	if (bytes >= SPATE_SOCK_GIFT_BYTES && k->pipe[1] >= 0) {
+		give_more(k, c);
+		return;
+	}
 	struct io_uring_sqe *sqe = spate_sock_sqe(k);
 	struct msghdr *m = &k->msgs[k->msgs_used++];
 
@@ -483,12 +529,7 @@ void spate_sock_conn_sent(struct spate_sock_conn *c, int res)
 		return;
 	}
 	spate_sendq_release(&c->s.worker->sendq, q, q->base + (uint64_t)res);
-	if (q->base == q->end)
-		c->s.app->drained(&c->s);
-	else if (was_full && !spate_sendq_full(q))
-		c->s.app->room(&c->s);
-	if (!c->dying && (q->base < q->end || c->finish))
-		mark_dirty(c);
+	sent_some(c, was_full);
 }
 
 void spate_sock_conn_run_dirty(struct spate_sock *k)

@@ -17,14 +17,17 @@
 #define SPATE_SOCK_SEND_BYTES (1u << 20) /* at most, in one sendmsg */
 #define SPATE_SOCK_SEND_IOVS  96u        /* likewise */
 #define SPATE_SOCK_IOVS       8192u      /* of all sendmsg between two submits */
-#define SPATE_SOCK_TICK_US    50000u
-#define SPATE_SOCK_WHEEL      1024u
+#define SPATE_SOCK_GIFT_BYTES \
+	(32u << 10) /* from so many on, by reference (docs/design/sockets.md) */
+#define SPATE_SOCK_TICK_US 50000u
+#define SPATE_SOCK_WHEEL   1024u
 
 /* What a completion belongs to: the low bits of user_data, beside a 64-byte aligned pointer. */
 enum spate_sock_op {
 	SPATE_SOCK_OP_ACCEPT,
 	SPATE_SOCK_OP_RECV,
 	SPATE_SOCK_OP_SEND,
+	SPATE_SOCK_OP_ROOM, /* POLLOUT */
 	SPATE_SOCK_OP_CANCEL,
 	SPATE_SOCK_OP_WAKE,
 	SPATE_SOCK_OP_IGNORE,
@@ -45,7 +48,8 @@ struct spate_sock_conn {
 	uint16_t ops;                      /* operations the kernel holds */
 	bool receiving;                    /* multishot receive is armed */
 	bool recv_cancel;                  /* and told to end, because of a pause */
-	bool sending;                      /* a sendmsg is out */
+	bool sending;                      /* a send is out, or a wait for room */
+	bool polling;                      /* it is a wait for room */
 	bool paused;                       /* the app took less than it was given */
 	bool on_resume, on_dirty, on_dead; /* in that list of the backend */
 	bool eof, eof_told;
@@ -71,12 +75,15 @@ struct spate_sock {
 	struct io_uring ring;
 	struct spate_worker *w;
 	bool enabled, draining;
+	bool spin; /* the last sleep was so short that looking would have been cheaper */
 	struct io_uring_buf_ring *bufs;
 	uint8_t *buf_mem;
 	struct spate_pool conns, held;
 	struct spate_sock_listener *listeners;
 	unsigned nlisteners;
 	struct spate_sock_conn *dirty, *resume, *dead, *all;
+	int pipe[2], sink;          /* sock_gift.c; -1: sends copy */
+	uint8_t *arena, *arena_end; /* what may be given */
 	uint64_t wake_value;
 	bool wake_armed;
 	uint64_t tick;     /* now */
@@ -110,10 +117,25 @@ static inline void spate_sock_tag(struct io_uring_sqe *sqe, enum spate_sock_op o
 void spate_sock_conn_open(struct spate_sock *k, const struct spate_sock_listener *l, int fd);
 void spate_sock_conn_received(struct spate_sock_conn *c, const struct io_uring_cqe *cqe);
 void spate_sock_conn_sent(struct spate_sock_conn *c, int res);
+void spate_sock_conn_room(struct spate_sock_conn *c);
 void spate_sock_conn_kill(struct spate_sock_conn *c, enum spate_close_why why, bool rst);
 void spate_sock_conn_run_resumed(struct spate_sock *k);
 void spate_sock_conn_run_dirty(struct spate_sock *k);
 void spate_sock_conn_run_dead(struct spate_sock *k);
+
+/* sock_gift.c: 0 or negative errno; with an arena that can't be given nothing is opened, and sends
+ * copy. */
+enum spate_sock_gift {
+	SPATE_SOCK_GIFT_MORE,  /* the budget is used up, or the queue is empty */
+	SPATE_SOCK_GIFT_FULL,  /* the socket is full: wait */
+	SPATE_SOCK_GIFT_DRY,   /* the object at the head has no bytes now */
+	SPATE_SOCK_GIFT_ERROR, /* the connection is broken */
+};
+int spate_sock_gift_open(struct spate_sock *k);
+void spate_sock_gift_close(struct spate_sock *k);
+enum spate_sock_gift spate_sock_gift_send(struct spate_sock *k, struct spate_sock_conn *c,
+					  uint64_t budget);
+void spate_sock_gift_wait(struct spate_sock *k, struct spate_sock_conn *c);
 
 /* sock_timer.c */
 void spate_sock_timer_set(struct spate_sock_conn *c, uint32_t ms);

@@ -1,6 +1,6 @@
 /*
- * tcp.c: stream.h over our TCP. Nothing here but translation: what the engine says becomes the app's calls, what
- * the app says marks the connection.
+ * tcp.c: stream.h over our TCP. Nothing here but translation: what the engine says becomes the
+ * app's calls, what the app says marks the connection.
  */
 #include "dataplane/stream/tcp.h"
 
@@ -9,7 +9,8 @@
 #include <string.h>
 
 struct stream {
-	struct spate_stream s; /* first: a stream pointer is a pointer to the engine's user memory */
+	struct spate_stream
+		s; /* first: a stream pointer is a pointer to the engine's user memory */
 	struct spate_watch watch; /* the send queue ran dry */
 	struct spate_stream_tcp *k;
 	struct stream *next, **prev;
@@ -122,7 +123,8 @@ static size_t on_data(struct spate_tcp_conn *c, const uint8_t *p, size_t n)
 
 static void undry(struct spate_watch *w)
 {
-	spate_tcp_kick(conn_of((struct spate_stream *)(void *)((char *)w - offsetof(struct stream, watch))));
+	spate_tcp_kick(conn_of(
+		(struct spate_stream *)(void *)((char *)w - offsetof(struct stream, watch))));
 }
 
 static void watch_dry(struct spate_tcp_conn *c, struct stream *s)
@@ -147,7 +149,8 @@ static void on_event(struct spate_tcp_conn *c, unsigned what)
 		s->was_full = false;
 		app->room(&s->s);
 	}
-	/* Each call may change the app (a protocol switch), or abort: the engine drops what follows then. */
+	/* Each call may change the app (a protocol switch), or abort: the engine drops what follows
+	 * then. */
 	if ((what & SPATE_TCP_EV_EOF) && !spate_tcp_closed(c))
 		s->s.app->eof(&s->s);
 	if ((what & SPATE_TCP_EV_TIMER) && !spate_tcp_closed(c))
@@ -213,8 +216,9 @@ static void unlisten(struct spate_stream_tcp *k)
 	k->nlisteners = 0;
 }
 
-int spate_stream_tcp_open(struct spate_worker *w, struct spate_tcp *t, const struct spate_listener *l,
-			  unsigned n, struct spate_stream_tcp **out, const char **why)
+int spate_stream_tcp_open(struct spate_worker *w, struct spate_tcp *t,
+			  const struct spate_listener *l, unsigned n, struct spate_stream_tcp **out,
+			  const char **why)
 {
 	struct spate_stream_tcp *k = calloc(1, sizeof(*k));
 	int err = -ENOMEM;

@@ -83,6 +83,7 @@ struct spate_object {
 	_Atomic uint8_t freq;    /* S3-FIFO: 0..3, readers saturate it, only the writer lowers it */
 	uint16_t flags;          /* the writer's own */
 	uint32_t id;             /* index in the pool, index in every pin array */
+	_Atomic uint8_t gifted;  /* a worker gave pages of it to the kernel: see spate_object_gift */
 
 	/* line 1: where the bytes are: block numbers in the arena */
 	_Alignas(64) uint32_t direct[SPATE_DIRECT_BLOCKS]; /* blocks 0..3 */
@@ -106,6 +107,7 @@ struct spate_arena_info {
 	uint32_t block_bytes; /* power of two */
 	uint32_t blocks;
 	int fd;               /* the memfd behind it; -1: private memory (see arena.c) */
+	bool giftable;        /* spate_object_gift may be used */
 	size_t page_bytes;    /* 4 KiB, or 2 MiB when huge pages back it */
 };
 
@@ -115,6 +117,9 @@ struct spate_arena_info {
  * 0, or -EINVAL (too small: at least 64 blocks), -ENOMEM. On failure *out is untouched. Caller destroys.
  */
 int spate_cache_create(struct spate_cache **out, uint64_t bytes, uint32_t block_bytes, unsigned readers);
+
+/* The same, in small pages of private memory, so that readers may give pages to the kernel (spate_object_gift). */
+int spate_cache_create_giftable(struct spate_cache **out, uint64_t bytes, uint32_t block_bytes, unsigned readers);
 void spate_cache_destroy(struct spate_cache *c);
 void spate_cache_arena(const struct spate_cache *c, struct spate_arena_info *out);
 
@@ -137,6 +142,18 @@ uint64_t spate_object_ready(const struct spate_cache *c, const struct spate_obje
  */
 uint64_t spate_object_iov(const struct spate_cache *c, const struct spate_object *o, uint64_t off,
 			  uint64_t len, struct iovec *iov, unsigned max, unsigned *n);
+
+/*
+ * A reader is about to hand pages of o, which it has pinned, to the kernel by reference (vmsplice), and will not
+ * learn when the last packet lets go of them. From now on the writer drops the pages when it frees the object's
+ * blocks, instead of writing new bytes into them: whoever still refers to the old pages keeps the old bytes.
+ * Only with giftable arenas.
+ */
+static inline void spate_object_gift(struct spate_object *o)
+{
+	if (!atomic_load_explicit(&o->gifted, memory_order_relaxed))
+		atomic_store_explicit(&o->gifted, 1, memory_order_relaxed); /* seen with our unpin */
+}
 
 /*
  * A reader that runs dry asks to be told. Returns true when the bit is set and the object is still dry at
