@@ -11,6 +11,7 @@
 struct spate_dpdk {
 	const struct spate_config *cfg;
 	struct spate_dpdk_setup setup;
+	struct spate_tcp_config tcp;
 	struct spate_dpdk_if ifs[SPATE_NET_IFACES];
 	struct spate_port ports[SPATE_NET_IFACES];
 	unsigned nports; /* open */
@@ -19,7 +20,8 @@ struct spate_dpdk {
 	struct spate_net_board board;
 };
 
-static int open_port(struct spate_dpdk *d, unsigned i, const struct spate_arena_info *arena, char *why, size_t len)
+static int open_port(struct spate_dpdk *d, unsigned i, const struct spate_arena_info *arena,
+		     char *why, size_t len)
 {
 	const struct spate_config_port *p = &d->cfg->dpdk.ports[i];
 	struct spate_dpdk_if *f = &d->ifs[i];
@@ -55,8 +57,8 @@ static int open_port(struct spate_dpdk *d, unsigned i, const struct spate_arena_
 }
 
 int spate_dpdk_start(const struct spate_config *cfg, const struct spate_arena_info *arena,
-		     const struct spate_listener *listeners, unsigned nlisteners, struct spate_dpdk **out,
-		     char *why, size_t why_len)
+		     const struct spate_listener *listeners, unsigned nlisteners,
+		     struct spate_dpdk **out, char *why, size_t why_len)
 {
 	struct spate_dpdk *d = calloc(1, sizeof(*d));
 	int err;
@@ -67,12 +69,13 @@ int spate_dpdk_start(const struct spate_config *cfg, const struct spate_arena_in
 	}
 	d->cfg = cfg;
 	if (cfg->dpdk.ports_count > SPATE_NET_IFACES) {
-		snprintf(why, why_len, "dpdk.ports has %u entries, at most %d can be used", cfg->dpdk.ports_count,
-			 SPATE_NET_IFACES);
+		snprintf(why, why_len, "dpdk.ports has %u entries, at most %d can be used",
+			 cfg->dpdk.ports_count, SPATE_NET_IFACES);
 		free(d);
 		return -E2BIG;
 	}
-	err = spate_eal_start((const char *const *)cfg->dpdk.eal, cfg->dpdk.eal_count, why, why_len);
+	err = spate_eal_start((const char *const *)cfg->dpdk.eal, cfg->dpdk.eal_count, why,
+			      why_len);
 	for (unsigned i = 0; err == 0 && i < cfg->dpdk.ports_count; i++)
 		err = open_port(d, i, arena, why, why_len);
 	if (err != 0) {
@@ -80,7 +83,10 @@ int spate_dpdk_start(const struct spate_config *cfg, const struct spate_arena_in
 		return err;
 	}
 	spate_net_board_init(&d->board);
+	spate_tcp_config_init(&d->tcp);
+	d->tcp.cc = cfg->tcp.congestion == SPATE_CC_BBR ? SPATE_TCP_BBR : SPATE_TCP_CUBIC;
 	d->setup = (struct spate_dpdk_setup){
+		.tcp = &d->tcp,
 		.ifs = d->ifs,
 		.nifs = d->nports,
 		.listeners = listeners,
@@ -97,7 +103,8 @@ const struct spate_dpdk_setup *spate_dpdk_backend_setup(const struct spate_dpdk 
 	return &d->setup;
 }
 
-/* The first port that names cores decides: a worker serves every port, so it can only be in one place. */
+/* The first port that names cores decides: a worker serves every port, so it can only be in one
+ * place. */
 int spate_dpdk_cpu(const struct spate_dpdk *d, unsigned worker)
 {
 	for (unsigned i = 0; i < d->cfg->dpdk.ports_count; i++)

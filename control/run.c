@@ -324,7 +324,8 @@ static int start_dpdk(struct run *r, struct spate_worker_setup *setup)
 	if (spate_run_dpdk == NULL)
 		return cannot("backend dpdk", "this build does not have it", -ENOTSUP);
 	spate_cache_arena(r->cache, &arena);
-	rc = spate_run_dpdk->start(r->cfg, &arena, r->listeners, r->cfg->listen_count, &r->dpdk, why, sizeof(why));
+	rc = spate_run_dpdk->start(r->cfg, &arena, r->listeners, r->cfg->listen_count, &r->dpdk,
+				   why, sizeof(why));
 	if (rc < 0)
 		return cannot("backend dpdk", why, rc);
 	for (unsigned i = 0; i < spate_run_dpdk->ports(r->dpdk); i++) {
@@ -479,7 +480,8 @@ static int start(struct run *r)
 	if (rc < 0)
 		return cannot("io_uring", NULL, rc);
 	catch_signals(r->loop);
-	/* Sockets send large ranges by reference, page by page; our own TCP wants the largest pages there are. */
+	/* Sockets send large ranges by reference, page by page; our own TCP wants the largest pages
+	 * there are. */
 	rc = (r->cfg->backend == SPATE_BACKEND_SOCKETS ? spate_cache_create_giftable
 						       : spate_cache_create)(
 		&r->cache, r->cfg->cache.memory_bytes, r->cfg->cache.block_bytes, r->cfg->workers);

@@ -29,6 +29,7 @@
 
 enum spate_config_backend { SPATE_BACKEND_SOCKETS, SPATE_BACKEND_DPDK };
 enum spate_config_idle { SPATE_IDLE_ADAPTIVE, SPATE_IDLE_SPIN };
+enum spate_config_congestion { SPATE_CC_CUBIC, SPATE_CC_BBR };
 enum spate_config_log_format { SPATE_LOG_JSON, SPATE_LOG_COMBINED };
 enum spate_config_log_level {
 	SPATE_LEVEL_ERROR,
@@ -128,6 +129,10 @@ struct spate_config {
 		uint64_t object_bytes; /* largest object kept in memory; 0: what fits */
 		uint32_t origin_pool;  /* idle connections kept to one origin */
 	} limits;
+
+	struct {
+		uint32_t congestion; /* enum spate_config_congestion */
+	} tcp;
 
 	struct {
 		char **eal;

@@ -1,16 +1,15 @@
 /*
  * sock_gift.c: sending large ranges of the cache without copying them.
  *
- *     head bytes ── send(MSG_MORE) ──► socket        (copied: they are few, and their memory is
- * reused) arena pages ── vmsplice ──► pipe ── splice ──► socket      (by reference)
+ *     head bytes ── send(MSG_MORE) ──► socket                      copied: few, their memory is reused
+ *     arena pages ── vmsplice ──► pipe ── splice ──► socket        by reference
  *
- * The kernel does not tell when the last packet lets go of a page, so an object that was sent this
- * way is marked (spate_sendq_gift) and its pages are dropped, not rewritten, when it leaves the
- * cache.
+ * The kernel does not tell when the last packet lets go of a page, so an object that was sent this way is
+ * marked (spate_sendq_gift), and its pages are dropped, not rewritten, when it leaves the cache.
  *
- * One pipe a worker is enough: what the socket does not take is thrown away from the pipe again and
- * offered anew when there is room; that costs page references, no bytes. The calls do not block
- * (MSG_DONTWAIT, SPLICE_F_NONBLOCK); when the socket is full the ring waits for POLLOUT.
+ * One pipe a worker is enough: what the socket does not take is thrown away from the pipe again and offered
+ * anew when there is room; that costs page references, no bytes. The calls do not block; when the socket is
+ * full the ring waits for POLLOUT.
  *
  * docs/design/sockets.md has what this and its alternatives cost.
  */
@@ -128,8 +127,8 @@ static ssize_t step(struct spate_sock *k, struct spate_sock_conn *c, uint64_t bu
 	return give_pages(k, c->fd, iov, n, q->base + pages < q->end && stop == SPATE_SENDQ_ENOUGH);
 }
 
-enum spate_sock_gift spate_sock_gift_send(struct spate_sock *k, struct spate_sock_conn *c,
-					  uint64_t budget)
+static enum spate_sock_gift send_steps(struct spate_sock *k, struct spate_sock_conn *c,
+				       uint64_t budget)
 {
 	struct spate_sendq *q = &c->s.out;
 
@@ -147,6 +146,25 @@ enum spate_sock_gift spate_sock_gift_send(struct spate_sock *k, struct spate_soc
 		budget -= (uint64_t)sent < budget ? (uint64_t)sent : budget;
 	}
 	return SPATE_SOCK_GIFT_MORE;
+}
+
+/*
+ * splice into a socket looks at O_NONBLOCK of the file, not at SPLICE_F_NONBLOCK. The ring's
+ * operations want a blocking file (they would end with EAGAIN instead of waiting), so the flag is
+ * set only for this long; nothing else of the ring runs meanwhile, as completions are worked off by
+ * this thread.
+ */
+enum spate_sock_gift spate_sock_gift_send(struct spate_sock *k, struct spate_sock_conn *c,
+					  uint64_t budget)
+{
+	enum spate_sock_gift r;
+
+	if (fcntl(c->fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0)
+		return SPATE_SOCK_GIFT_ERROR;
+	r = send_steps(k, c, budget);
+	if (fcntl(c->fd, F_SETFL, O_RDWR) < 0)
+		return SPATE_SOCK_GIFT_ERROR;
+	return r;
 }
 
 void spate_sock_gift_wait(struct spate_sock *k, struct spate_sock_conn *c)
