@@ -218,6 +218,8 @@ static uint32_t room(struct spate_tcp_conn *c, uint32_t budget, uint64_t avail)
 		return n;
 	if (cw < (uint32_t)wnd && cw < budget)
 		c->flags |= F_CWND_LIMIT;
+	if (c->flags & F_PROBE)
+		return n; /* waited for long enough: the override timeout (RFC 9293 3.8.6.2.1) */
 	/* Not all of it: whole segments only, unless the peer never offers one (RFC 9293 3.8.6.2.1). */
 	if (n < c->mss && n == (uint32_t)wnd && n >= c->max_wnd / 2)
 		return n;
@@ -339,7 +341,8 @@ void tcp_output(struct spate_tcp_conn *c)
 	note_limits(c);
 	if (c->flags & F_PROBE) {
 		c->flags &= ~F_PROBE;
-		tcp_emit(c, c->snd_una - 1, 0, TCP_ACK, NULL);
+		if (c->snd_una == c->snd_nxt)
+			tcp_emit(c, c->snd_una - 1, 0, TCP_ACK, NULL);
 	}
 	if ((c->flags & F_ACK_NOW) && !tcp_emit(c, c->snd_nxt, 0, TCP_ACK, NULL))
 		later(c);

@@ -5,7 +5,7 @@
 #include "dataplane/tcp/conn.h"
 
 #define TLP_MIN_US    2000
-#define PERSIST_MAX_US 60000000ull
+#define PERSIST_MAX_US 60000000u
 
 static void sync_wheel(struct spate_tcp_conn *c)
 {
@@ -166,7 +166,8 @@ static void persist_fired(struct spate_tcp_conn *c)
 		c->backoff++;
 	c->flags |= F_PROBE;
 	tcp_count(c->t, SPATE_TCP_PERSIST, 1);
-	arm_rexmit(c, REXMIT_PERSIST, backed_off(c, PERSIST_MAX_US));
+	/* Two probes at least before giving up: a peer that answers must always have been heard by then. */
+	arm_rexmit(c, REXMIT_PERSIST, backed_off(c, min32(PERSIST_MAX_US, c->t->cfg.persist_us / 2)));
 }
 
 static void rexmit_fired(struct spate_tcp_conn *c)
