@@ -13,6 +13,13 @@ static void remember(struct spate_tcp_conn *c)
 	c->flags |= F_UNDO;
 }
 
+/* RFC 3168 6.1.2: CWR, whatever the reason was. */
+static void say_reduced(struct spate_tcp_conn *c)
+{
+	if (c->flags & F_ECN)
+		c->flags |= F_CWR;
+}
+
 void tcp_enter_cwr(struct spate_tcp_conn *c)
 {
 	remember(c);
@@ -22,7 +29,7 @@ void tcp_enter_cwr(struct spate_tcp_conn *c)
 		c->cwnd = min32(c->cwnd, c->ssthresh);
 	c->ca = CA_CWR;
 	c->recover = c->snd_nxt;
-	c->flags |= F_CWR;
+	say_reduced(c);
 }
 
 void tcp_enter_recovery(struct spate_tcp_conn *c)
@@ -33,6 +40,7 @@ void tcp_enter_recovery(struct spate_tcp_conn *c)
 	}
 	c->ca = CA_RECOVERY;
 	c->recover = c->snd_nxt;
+	say_reduced(c);
 	tcp_prr_start(c);
 	c->t->cc->event(c, CC_RECOVERY);
 	tcp_count(c->t, SPATE_TCP_RECOVERY, 1);
@@ -54,6 +62,7 @@ void tcp_enter_loss(struct spate_tcp_conn *c)
 	c->ca = CA_LOSS;
 	c->recover = c->snd_nxt;
 	c->flags &= ~(F_TLP_OUT | F_TLP_REXMIT | F_TLP_SEND);
+	say_reduced(c);
 	c->t->cc->event(c, CC_RTO);
 	tcp_count(c->t, SPATE_TCP_RTO, 1);
 }
