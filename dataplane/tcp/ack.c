@@ -93,7 +93,6 @@ enum spate_tcp_verdict tcp_ack_input(struct spate_tcp_conn *c, const struct tcp_
 	if (a.acked != 0) {
 		cumulative(c, s, &a);
 		c->progress_ms = c->t->now_ms;
-		c->backoff = 0;
 		c->flags |= F_REARM | F_PROGRESS;
 	} else if (c->snd_una == c->snd_nxt) {
 		c->progress_ms = c->t->now_ms; /* an answer to a probe */
@@ -104,8 +103,10 @@ enum spate_tcp_verdict tcp_ack_input(struct spate_tcp_conn *c, const struct tcp_
 		c->fack = a.fack;
 	if (a.reordered)
 		c->flags |= F_REORDER;
-	if (a.rtt_us != 0)
+	if (a.rtt_us != 0) {
 		tcp_rtt_sample(c, a.rtt_us);
+		c->backoff = 0; /* only now (RFC 6298 section 5, the note on 5.7) */
+	}
 	if (reno) {
 		uint32_t counted = c->sacked_out;
 

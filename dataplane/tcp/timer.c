@@ -77,10 +77,10 @@ void tcp_rearm(struct spate_tcp_conn *c)
 	if (c->snd_una == c->snd_nxt) {
 		c->rexmit_kind = REXMIT_NONE;
 		tcp_disarm(c, TM_REXMIT);
-		c->backoff = 0;
 		/* Something to send, nothing out, nothing else that would wake us: the window is too small. */
 		if (tcp_more(c) && !(c->flags & F_DRY) && !(c->armed & 1u << TM_PACE)) {
 			c->progress_ms = c->t->now_ms;
+			c->backoff = 0;
 			arm_rexmit(c, REXMIT_PERSIST, c->rto_us);
 		}
 		return;
