@@ -164,7 +164,7 @@ uint32_t tcp_reno_loss(struct spate_tcp_conn *c, const struct tcp_ack *a, bool d
 			c->dupacks++;
 		c->sacked_out = min32((uint32_t)c->dupacks * c->mss, out > c->mss ? out - c->mss : 0);
 		lose = c->dupacks == TCP_DUPTHRESH && c->ca < CA_RECOVERY &&
-		       seq_lt(c->recover, c->snd_una + 1);
+		       seq_lt(c->recover, c->snd_una); /* RFC 6582 3.2 (2) */
 	} else if (a->acked != 0) {
 		c->dupacks = 0;
 		c->sacked_out = 0;
