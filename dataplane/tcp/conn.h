@@ -460,7 +460,8 @@ void tcp_tlp_ack(struct spate_tcp_conn *c, const struct tcp_ack *a, const struct
 /* hystart.c */
 void tcp_hystart_init(struct tcp_hystart *h);
 /* How much of the acked bytes may grow cwnd in slow start; leaves slow start by setting ssthresh. */
-uint32_t tcp_hystart_ack(struct spate_tcp_conn *c, struct tcp_hystart *h, const struct tcp_ack *a);
+uint32_t tcp_hystart_ack(struct spate_tcp_conn *c, struct tcp_hystart *h, const struct tcp_ack *a,
+			 uint32_t acked);
 
 /* pacing.c */
 uint32_t tcp_pace_budget(struct spate_tcp_conn *c); /* bytes that may leave now; 0: TM_PACE is set */

@@ -90,8 +90,11 @@ static void cubic_ack(struct spate_tcp_conn *c, const struct tcp_ack *a)
 	    !limited(c, a))
 		return;
 	if (c->cwnd < c->ssthresh) {
+		/* Without pacing what grows leaves in one burst: L = 8 (RFC 9406 4.2). */
+		if (!c->t->cfg.pacing)
+			acked = min32(acked, 8 * (uint32_t)c->mss);
 		/* Only the first slow start, when ssthresh says nothing yet (RFC 9406 4.3). */
-		uint32_t grow = q->hs_done ? a->acked : tcp_hystart_ack(c, &q->hs, a);
+		uint32_t grow = q->hs_done ? acked : tcp_hystart_ack(c, &q->hs, a, acked);
 		uint32_t room = c->ssthresh - c->cwnd;
 
 		if (c->ssthresh != UINT32_MAX && !q->hs_done) {

@@ -24,9 +24,10 @@ static void new_round(struct spate_tcp_conn *c, struct tcp_hystart *h)
 	}
 }
 
-uint32_t tcp_hystart_ack(struct spate_tcp_conn *c, struct tcp_hystart *h, const struct tcp_ack *a)
+uint32_t tcp_hystart_ack(struct spate_tcp_conn *c, struct tcp_hystart *h, const struct tcp_ack *a,
+			 uint32_t acked)
 {
-	if (seq_leq(h->window_end, c->snd_una))
+	if (seq_lt(h->window_end, c->snd_una))
 		new_round(c, h);
 	if (a->rtt_us != 0) {
 		h->round_min = min32(h->round_min, a->rtt_us);
@@ -45,5 +46,5 @@ uint32_t tcp_hystart_ack(struct spate_tcp_conn *c, struct tcp_hystart *h, const 
 			h->css = false; /* it was no queue after all */
 		}
 	}
-	return h->css ? a->acked / CSS_GROWTH_DIVISOR : a->acked;
+	return h->css ? acked / CSS_GROWTH_DIVISOR : acked;
 }
