@@ -157,10 +157,18 @@ static void fire(void *ctx, struct tcp_timer *timer)
 
 void spate_tcp_clock(struct spate_tcp *t, uint64_t now_us)
 {
-	if (t->now_us == 0)
-		tcp_wheel_init(&t->wheel, (uint32_t)(now_us / TCP_TICK_US));
+	uint64_t at = t->now_us / TCP_TICK_US, tick = now_us / TCP_TICK_US;
+
+	if (t->now_us == 0) {
+		at = tick;
+		tcp_wheel_init(&t->wheel, (uint32_t)tick);
+	}
 	set_now(t, now_us);
-	tcp_wheel_advance(&t->wheel, (uint32_t)(now_us / TCP_TICK_US), fire, t);
+	/* The wheel has 32 bits of ticks: after a sleep of a day and more time must not seem to go backwards. */
+	while (at < tick) {
+		at = tick - at > 1u << 30 ? at + (1u << 30) : tick;
+		tcp_wheel_advance(&t->wheel, (uint32_t)at, fire, t);
+	}
 	tcp_time_wait_expire(t);
 }
 

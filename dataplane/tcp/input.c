@@ -84,7 +84,8 @@ static enum spate_tcp_verdict complete(struct spate_tcp_conn *c, struct tcp_seg 
 static void take_timestamp(struct spate_tcp_conn *c, const struct tcp_seg *s)
 {
 	/* R3: only from what covers the last byte acknowledged, so that delayed ACKs echo the oldest. */
-	if (seq_leq(s->seq, c->ack_sent) && seq_leq(c->ts_recent, s->tsval)) {
+	if (seq_leq(s->seq, c->ack_sent) &&
+	    (seq_leq(c->ts_recent, s->tsval) || c->t->now_ms - c->ts_recent_ms >= TCP_PAWS_MS)) {
 		c->ts_recent = s->tsval;
 		c->ts_recent_ms = c->t->now_ms;
 	}
