@@ -1,23 +1,34 @@
 /*
  * pkt: timed inject-and-expect cases, as scripts. The engine is one end, the script the other.
  *
- *   pkt FILE.pkt [CASE]
+ *   pkt FILE.pkt...                  every case of these files, as TAP
+ *   pkt --case NAME FILE.pkt...      one
+ *   pkt --list FILE.pkt...           the table of contents
  *
- * A file is a list of cases; a line is one step:
+ * A file is a topic, a list of cases; a line is one step:
  *   case NAME                        a fresh engine, listening on port 80
  *   set KEY N                        configuration, before anything else: see keys[] below; also mtu, v6, isn
- *   open [ts] [nosack] [ecn] [win N] a handshake, us the server; the peer's window is 65535 if not said
- *   connect                          we are the client
+ *   open [ts] [nosack] [ecn] [win N] [mss N] [wscale N] [rtt MS]
+ *                                    a handshake, us the server; what is not said: win 65535 mss 1460 rtt 1
+ *   connect [fails]                  we are the client
  *   < FLAGS A[:B] [ack N] [win N] .. inject bytes A..B (numbers are relative to each side's SYN)
  *   > FLAGS A[:B] [ack N] .. [after MS]   the next segment we send; without `after` it is there already,
  *                                    with it it must come that many ms (±3 and a twentieth) after the last one
+ *                                    with `within MS` by then at the latest
  *   > none [for MS]                  nothing (more) was sent, or is within MS
+ *   >> A:B                           data A..B is there, in order, in however many segments, and nothing else
+ *   acks FROM TO STEP                inject bare ACKs, one by one
+ *   drain                            whatever we sent is not looked at
  *   wait MS
  *   send N | finish | abort | pause | resume | timer MS
+ *   again                            forget this connection, another one comes in the same engine
+ *   iss_moved N | port N | port_moved  our ISN since the connection before; the port connect chose
  *   recv N | eof | closed WHY | open? | state N | cwnd N | ssthresh N | mss N | ca N | count NAME N | half_open N
  *   too_big SEQ MTU | unreachable SEQ HARD
  * FLAGS: S F R A E W, or . for a bare ACK; PSH is not looked at. Also known: mss N, wscale N, sackok, ts V, ecr V, nots,
- * sack A-B .., nosack, ce, ect, notect, badsum, noopt, raw HEX (options). Text after # is for the reader.
+ * tsval N, sack A-B .., nosack, ce, ect, notect, badsum, urg N, doff N, port N (the peer's), dport N (ours), raw HEX
+ * (options). Timestamps of ours count from our first one. Text after # is for the reader. Without `set`: cookies,
+ * pacing, hystart, ecn and keep-alive are off, the receive buffer is 65535.
  * A value may be a range: 10..20.
  */
 #include <ctype.h>
@@ -37,7 +48,7 @@ static struct {
 	bool up, v6;
 	struct spate_tcp_config cfg;
 	uint16_t mtu;
-	uint32_t isn, iss; /* the peer's, ours */
+	uint32_t isn, iss, iss_before; /* the peer's, ours, ours of the connection before */
 	bool have_iss;
 	uint64_t now, last_sent;
 	struct spate_tcp_conn *c;
@@ -48,10 +59,10 @@ static struct {
 	unsigned timers;
 	uint32_t ts_base, ts_last;
 	bool have_ts;
-	uint16_t my_port; /* 80, or what connect chose */
+	uint16_t port_before, my_port; /* 80, or what connect chose */
 	uint8_t frame[HOST_FRAME_MAX];
 	size_t frame_len; /* one segment looked at, not yet expected */
-	const char *file, *name;
+	const char *file;
 	int line;
 	jmp_buf fail;
 } x;
@@ -280,7 +291,8 @@ static void inject(char *rest)
 	uint32_t from = (uint32_t)strtoul(seqs, &end, 0), to = *end == ':' ? (uint32_t)strtoul(end + 1, NULL, 0) : from;
 	uint32_t ack = 0, win = 65535, len = to - from;
 	bool bad = false;
-	uint16_t sport = 1024, dport = x.my_port;
+	uint16_t sport = 1024, dport = x.my_port, urg = 0;
+	uint8_t doff = 0;
 
 	up();
 	while ((w = word(&rest)) != NULL) {
@@ -290,8 +302,6 @@ static void inject(char *rest)
 			win = number(&rest);
 		} else if (strcmp(w, "port") == 0) {
 			sport = (uint16_t)number(&rest);
-		} else if (strcmp(w, "dport") == 0) {
-			dport = (uint16_t)number(&rest);
 		} else if (strcmp(w, "mss") == 0) {
 			put32(opt, 0x02040000 | number(&rest));
 			opt += 4;
@@ -313,7 +323,7 @@ static void inject(char *rest)
 			unsigned n = 0;
 
 			opt += 4;
-			while (isdigit((unsigned char)*rest) || *rest == ' ') {
+			while (isdigit((unsigned char)*rest) || *rest == ' ' || *rest == '-') {
 				char *b = word(&rest), *dash;
 
 				if (b == NULL)
@@ -334,6 +344,12 @@ static void inject(char *rest)
 			ecn = 3;
 		} else if (strcmp(w, "ect") == 0) {
 			ecn = 2;
+		} else if (strcmp(w, "dport") == 0) {
+			dport = (uint16_t)number(&rest);
+		} else if (strcmp(w, "doff") == 0) {
+			doff = (uint8_t)number(&rest);
+		} else if (strcmp(w, "urg") == 0) {
+			urg = (uint16_t)number(&rest);
 		} else if (strcmp(w, "badsum") == 0) {
 			bad = true;
 		} else {
@@ -348,10 +364,12 @@ static void inject(char *rest)
 	seg[3] = (uint8_t)dport;
 	put32(seg + 4, from + x.isn);
 	put32(seg + 8, ack);
-	seg[12] = (uint8_t)((opt - seg) / 4 << 4);
+	seg[12] = (uint8_t)((doff != 0 ? doff : (opt - seg) / 4) << 4);
 	seg[13] = flags;
 	seg[14] = (uint8_t)(win >> 8);
 	seg[15] = (uint8_t)win;
+	seg[18] = (uint8_t)(urg >> 8);
+	seg[19] = (uint8_t)urg;
 	/* Stream byte 0 has relative number 1. */
 	for (uint32_t i = 0; i < len; i++)
 		opt[i] = (uint8_t)(from - 1 + i);
@@ -359,6 +377,7 @@ static void inject(char *rest)
 
 	if (bad)
 		frame[n - 1] ^= 1;
+	x.now += 20; /* no wire is faster */
 	host_clock(&x.h, x.now);
 	host_input(&x.h, frame, n);
 	settle();
@@ -457,11 +476,11 @@ static void describe(const struct seen *s, char *to, size_t n)
 
 static void expect(char *rest)
 {
-	char said[256], saw[256] = "nothing", *w = need(&rest), *after = strstr(rest, "after"), *none = NULL;
+	char said[256], saw[256] = "nothing", *w = need(&rest), *none = NULL;
+	char *after = strstr(rest, "after"), *within = strstr(rest, "within");
 	struct seen s = {0};
 
 	snprintf(said, sizeof said, "%s %s", w, rest);
-	up();
 	settle();
 	if (strcmp(w, "none") == 0) {
 		none = word(&rest);
@@ -487,6 +506,12 @@ static void expect(char *rest)
 			fail("expected %s, but nothing came", said);
 		if (x.now - from + slack < ms * 1000)
 			fail("too early: after %.1f ms", (double)(x.now - from) / 1e3);
+	} else if (within != NULL) {
+		char *p = within + 6;
+
+		*within = '\0';
+		if (!look() && !pass(number(&p) * 1000ull, true))
+			fail("expected %s, but nothing came", said);
 	} else if (!look()) {
 		fail("expected %s, but nothing was sent", said);
 	}
@@ -531,6 +556,8 @@ static void expect(char *rest)
 			MUST(s.ts);
 		else if (strcmp(w, "nots") == 0)
 			MUST(!s.ts);
+		else if (strcmp(w, "tsval") == 0)
+			MUST(s.ts && in_range(need(&rest), s.tsval - x.ts_base));
 		else if (strcmp(w, "ecr") == 0)
 			MUST(s.ts && in_range(need(&rest), s.tsecr));
 		else if (strcmp(w, "ect") == 0)
@@ -556,6 +583,33 @@ static void expect(char *rest)
 	}
 }
 
+/* Data from A to B, in order, is there; and nothing behind it. */
+static void expect_data(char *rest)
+{
+	char *end, *w = need(&rest), saw[256];
+	uint32_t at = (uint32_t)strtoul(w, &end, 0), to = (uint32_t)strtoul(end + 1, NULL, 0);
+
+	settle();
+	for (; at != to; x.frame_len = 0) {
+		struct seen s = {0};
+
+		if (!look())
+			fail("data stops at %u, not %u", at, to);
+		parse(&s);
+		describe(&s, saw, sizeof saw);
+		if (s.seq - x.iss != at || s.len == 0 || s.len > to - at || (s.flags & 7) != 0)
+			fail("expected data from %u, saw %s", at, saw);
+		for (uint32_t i = 0; i < s.len; i++)
+			if (s.payload[i] != (uint8_t)(at - 1 + i))
+				fail("payload byte %u of %s is wrong", i, saw);
+		at += s.len;
+		x.last_sent = x.now;
+	}
+	char none[] = "none";
+
+	expect(none);
+}
+
 static void feed(const char *fmt, ...)
 {
 	char line[256], *p = line;
@@ -570,10 +624,18 @@ static void feed(const char *fmt, ...)
 		expect(p);
 }
 
+static void acks(char *rest)
+{
+	uint32_t from = number(&rest), to = number(&rest), by = number(&rest);
+
+	for (uint32_t at = from; at <= to; at += by)
+		feed("< . 1 ack %u", at);
+}
+
 static void open_conn(char *rest)
 {
 	bool ts = false, sack = true, ecn = false;
-	unsigned win = 65535, scale = 99, mss = 1460;
+	unsigned win = 65535, scale = 99, mss = 1460, rtt = 1;
 	char *w;
 
 	while ((w = word(&rest)) != NULL) {
@@ -589,6 +651,8 @@ static void open_conn(char *rest)
 			scale = number(&rest);
 		else if (strcmp(w, "mss") == 0)
 			mss = number(&rest);
+		else if (strcmp(w, "rtt") == 0)
+			rtt = number(&rest);
 		else
 			fail("open: %s?", w);
 	}
@@ -599,7 +663,7 @@ static void open_conn(char *rest)
 	feed("< %s 0 win %u mss %u %s %s %s", ecn ? "SEW" : "S", win, mss, sack ? "sackok" : "", ts ? "ts 100" : "",
 	     opts);
 	feed("> %s 0 ack 1", ecn ? "SAE" : "SA");
-	x.now += 1000;
+	x.now += rtt * 1000ull;
 	feed("< . 1 ack 1 win %u %s", scale != 99 ? win >> scale : win, ts ? "ts 101" : "");
 	if (x.c == NULL)
 		fail("open: not accepted");
@@ -718,14 +782,29 @@ static void step(char *line)
 		inject(rest);
 	} else if (strcmp(w, ">") == 0) {
 		expect(rest);
+	} else if (strcmp(w, "drain") == 0) {
+		for (settle(); look(); x.frame_len = 0) {
+			struct seen s = {0};
+
+			parse(&s);
+		}
+		x.last_sent = x.now;
+	} else if (strcmp(w, ">>") == 0) {
+		expect_data(rest);
+	} else if (strcmp(w, "acks") == 0) {
+		acks(rest);
 	} else if (strcmp(w, "open") == 0) {
 		open_conn(rest);
 	} else if (strcmp(w, "connect") == 0) {
 		struct spate_addr peer;
 
+		char *fails = word(&rest);
+		struct spate_tcp_conn *c = NULL;
+
 		host_addr(PEER, x.v6, 1024, &peer);
-		if (spate_tcp_connect(x.h.t, NULL, &peer, &user, &x.c) != 0)
-			fail("connect");
+		if ((spate_tcp_connect(x.h.t, NULL, &peer, &user, &c) != 0) != (fails != NULL))
+			fail("connect: %s", fails != NULL ? "it did not fail" : "it failed");
+		x.c = c;
 		settle();
 	} else if (strcmp(w, "wait") == 0) {
 		pass(number(&rest) * 1000ull, false);
@@ -789,7 +868,18 @@ static void step(char *line)
 	} else if (strcmp(w, "again") == 0) {
 		/* A new connection of the same tuple in the same engine. */
 		x.rcvd = x.queued = 0;
+		x.iss_before = x.iss;
+		x.port_before = x.my_port;
 		x.eof = x.closed = x.have_iss = x.have_ts = false;
+	} else if (strcmp(w, "port_moved") == 0) {
+		if (x.my_port == x.port_before)
+			fail("port %u again", x.my_port);
+	} else if (strcmp(w, "iss_moved") == 0) {
+		if (!in_range(need(&rest), x.iss - x.iss_before))
+			fail("the ISN moved by %u", x.iss - x.iss_before);
+	} else if (strcmp(w, "port") == 0) {
+		if (!in_range(need(&rest), x.my_port))
+			fail("port %u", x.my_port);
 	} else if (strstr(" state cwnd ssthresh mss ca srtt rto flight runs held timers ", w) != NULL) {
 		check_value(w, rest);
 	} else {
@@ -830,13 +920,11 @@ static bool run_case(char **lines, int first, int last)
 	begin();
 	if (setjmp(x.fail) == 0) {
 		for (int i = first; i < last; i++) {
-			char copy[512], *hash, *p = copy;
+			char copy[512], *p = copy;
 
 			x.line = i + 1;
 			snprintf(copy, sizeof copy, "%s", lines[i]);
-			hash = strchr(copy, '#');
-			if (hash != NULL)
-				*hash = '\0';
+			copy[strcspn(copy, "#\n")] = '\0';
 			while (isspace((unsigned char)*p))
 				p++;
 			if (*p != '\0')
@@ -849,40 +937,73 @@ static bool run_case(char **lines, int first, int last)
 	return ok;
 }
 
-int main(int argc, char **argv)
+static char *lines[4096];
+
+/* The cases of one file. case_name: only this one. */
+static void run_file(const char *path, const char *case_name, bool list, int *cases, int *failed)
 {
-	static char *lines[20000];
 	static char buf[512];
-	int n = 0, cases = 0, failed = 0;
-	FILE *f = argc > 1 ? fopen(argv[1], "r") : NULL;
+	const char *base = strrchr(path, '/');
+	FILE *f = fopen(path, "r");
+	char topic[64];
+	int n = 0;
 
 	if (f == NULL) {
-		fprintf(stderr, "usage: pkt FILE.pkt [CASE]\n");
-		return 2;
+		fprintf(stderr, "pkt: cannot read %s\n", path);
+		exit(2);
 	}
-	x.file = argv[1];
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	while (n < 20000 && fgets(buf, sizeof buf, f) != NULL)
+	x.file = path;
+	snprintf(topic, sizeof topic, "%s", base != NULL ? base + 1 : path);
+	*strchrnul(topic, '.') = '\0';
+	while (n < 4096 && fgets(buf, sizeof buf, f) != NULL)
 		lines[n++] = strdup(buf);
 	fclose(f);
+	if (list)
+		printf("%s", lines[0]); /* what it is about, and which RFC */
 	for (int i = 0; i < n; i++) {
 		char name[128];
 		int last = i + 1;
 
-		if (sscanf(lines[i], "case %127s", name) != 1)
+		if (sscanf(lines[i], "case %127s", name) != 1 ||
+		    (case_name != NULL && strcmp(case_name, name) != 0))
 			continue;
 		while (last < n && strncmp(lines[last], "case ", 5) != 0)
 			last++;
-		if (argc > 2 && strcmp(argv[2], name) != 0)
+		++*cases;
+		if (list) {
+			printf("    %s\n", name);
 			continue;
-		x.name = name;
+		}
 		bool ok = run_case(lines, i + 1, last);
 
-		printf("%s %d - %s\n", ok ? "ok" : "not ok", ++cases, name);
-		failed += !ok;
+		printf("%s %d - %s: %s\n", ok ? "ok" : "not ok", *cases, topic, name);
+		*failed += !ok;
 	}
-	printf("1..%d\n", cases);
 	for (int i = 0; i < n; i++)
 		free(lines[i]);
+}
+
+int main(int argc, char **argv)
+{
+	const char *only = NULL;
+	int cases = 0, failed = 0, i = 1;
+	bool list = false;
+
+	if (argc > 1 && strcmp(argv[1], "--list") == 0) {
+		list = true;
+		i = 2;
+	} else if (argc > 2 && strcmp(argv[1], "--case") == 0) {
+		only = argv[2];
+		i = 3;
+	}
+	if (i >= argc) {
+		fprintf(stderr, "usage: pkt [--list | --case NAME] FILE.pkt...\n");
+		return 2;
+	}
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	for (; i < argc; i++)
+		run_file(argv[i], only, list, &cases, &failed);
+	if (!list)
+		printf("1..%d\n", cases);
 	return failed != 0;
 }
