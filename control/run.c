@@ -309,8 +309,11 @@ static int make_listeners(struct run *r)
 		l->addr.port = r->cfg->listen[i].port;
 		l->accept = spate_http_accept;
 	}
-	r->sock =
-		(struct spate_sock_setup){.listeners = r->listeners, .count = r->cfg->listen_count};
+	r->sock = (struct spate_sock_setup){
+		.listeners = r->listeners,
+		.count = r->cfg->listen_count,
+		.congestion = r->cfg->tcp.congestion == SPATE_CC_BBR ? "bbr" : "cubic",
+	};
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 """Many, slow and idle viewers: memory and descriptors stay bounded, others are served."""
 import contextlib
 import resource
+import subprocess
 import time
 
 import pytest
@@ -174,3 +175,15 @@ def test_churn_leaves_nothing_behind(edge_over, nginx, sample):
     assert len(edge.log(4000)) == 4000
     wait_until(lambda: edge.process.fds() <= fds + 40, what="descriptors to be closed")
     assert edge.stat()["cache"]["pins"] == 0
+
+
+@pytest.mark.parametrize("name", ["cubic", "bbr"])
+def test_congestion_control_is_the_one_asked_for(edge_over, sample, backend, name):
+    if backend.name != "sockets":
+        return  # the kernel can only be asked about its own connections
+    edge = edge_over(sample, tcp={"congestion": name})
+    with edge.connect() as c:
+        assert c.get("/0/init.mp4").status == 200
+        said = subprocess.run(["ss", "-tniH", "state", "established", f"sport = :{edge.port}"],
+                              capture_output=True, text=True, check=True).stdout
+        assert f" {name} " in said, said
