@@ -41,7 +41,7 @@ static inline uint32_t max32(uint32_t a, uint32_t b) { return a > b ? a : b; }
 #define TCP_CWR 0x80
 
 #define TCP_SACK_MAX  4
-#define TCP_ISLANDS   64 /* of one connection, at most */
+#define TCP_ISLANDS   512 /* of one connection, at most: every second packet of 1,000 lost */
 #define TCP_NODE_DATA 2016
 #define TCP_HEAD      30
 #define TCP_DUPTHRESH 3
@@ -194,12 +194,13 @@ struct spate_tcp_conn {
 	uint32_t tlp_end, undo_cwnd, undo_ssthresh, undo_bytes, undo_ts;
 	uint32_t progress_ms; /* last time the peer acknowledged something, or nothing was owed */
 	uint8_t reo_mult, reo_persist, ack_segs, probes;
-	uint8_t challenges, challenge_s, retries, spare;
+	uint8_t challenges, challenge_s, retries, l2_len;
 
 	/* line 5: timers, lists, user */
 	struct tcp_timer timer;
 	uint32_t deadline[TM_N]; /* ticks */
-	uint8_t armed, islands, l2_len, l3_len;
+	uint8_t armed, l3_len;
+	uint16_t islands;
 	const struct spate_tcp_user *user;
 	uint32_t dirty_next; /* index + 1 */
 	uint32_t island_stamp;

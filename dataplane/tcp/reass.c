@@ -25,7 +25,7 @@ uint32_t tcp_rcv_wnd(const struct spate_tcp_conn *c)
 /* Small pieces leave nodes half empty; so many a connection may have, and no more. */
 static struct tcp_node *get_node(struct spate_tcp_conn *c)
 {
-	if (c->nodes >= c->t->cfg.rcv_buf / TCP_NODE_DATA * 2 + TCP_ISLANDS)
+	if (c->nodes >= c->t->cfg.rcv_buf / (TCP_NODE_DATA / 2) + 64)
 		return NULL;
 	struct tcp_node *n = spate_pool_get(&c->t->node_pool);
 

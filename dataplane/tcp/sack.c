@@ -82,15 +82,25 @@ void tcp_sack_input(struct spate_tcp_conn *c, const struct tcp_seg *s, struct tc
 	}
 }
 
-/* The most recently changed island that changed before `below`. */
-static const struct tcp_island *latest(const struct tcp_island *first, uint32_t below)
+/* The max most recently changed islands, latest first. One pass: there may be hundreds. */
+static unsigned latest(const struct tcp_island *i, const struct tcp_island **top, unsigned max)
 {
-	const struct tcp_island *best = NULL;
+	unsigned n = 0;
 
-	for (const struct tcp_island *i = first; i != NULL; i = i->next)
-		if (i->stamp < below && (best == NULL || i->stamp > best->stamp))
-			best = i;
-	return best;
+	for (; i != NULL; i = i->next) {
+		unsigned at = n;
+
+		if (n == max && i->stamp < top[n - 1]->stamp)
+			continue;
+		if (n < max)
+			n++;
+		else
+			at--;
+		for (; at > 0 && top[at - 1]->stamp < i->stamp; at--)
+			top[at] = top[at - 1];
+		top[at] = i;
+	}
+	return n;
 }
 
 /*
@@ -99,9 +109,8 @@ static const struct tcp_island *latest(const struct tcp_island *first, uint32_t 
  */
 unsigned tcp_sack_blocks(const struct spate_tcp_conn *c, uint32_t blocks[][2], unsigned max)
 {
-	const struct tcp_island *first = c->held, *i;
-	uint32_t below = UINT32_MAX;
-	unsigned n = 0;
+	const struct tcp_island *first = c->held, *top[TCP_SACK_MAX];
+	unsigned n = 0, islands;
 
 	if (max == 0)
 		return 0;
@@ -111,10 +120,12 @@ unsigned tcp_sack_blocks(const struct spate_tcp_conn *c, uint32_t blocks[][2], u
 	}
 	if (first != NULL && seq_leq(first->start, c->rcv_nxt))
 		first = first->next; /* in order, waiting for the user */
-	while (n < max && (i = latest(first, below)) != NULL) {
-		blocks[n][0] = i->start;
-		blocks[n++][1] = i->end;
-		below = i->stamp;
+	if (n == max)
+		return n;
+	islands = latest(first, top, max - n);
+	for (unsigned i = 0; i < islands; i++, n++) {
+		blocks[n][0] = top[i]->start;
+		blocks[n][1] = top[i]->end;
 	}
 	return n;
 }
