@@ -179,15 +179,17 @@ http {{
 
 # name; options of link; sim: (loss in %, one way delay in ms) where the simulator can do the same; alone: one transfer at a
 # time, as several would share the wire's rate. Where little or nothing is lost the wire has a rate with a deep queue,
-# or the machine itself would be what is measured.
-Case = collections.namedtuple("Case", "name faults sim alone")
+# or the machine itself would be what is measured. way: of the trouble; weight: the longer it takes, the more.
+Case = collections.namedtuple("Case", "name faults sim alone way weight")
 CLEAN = "--rate@ab 40mbit --queue 400"
 FAST = "--rate@ab 100mbit --queue 1000"
 
 
 def _cases():
     def case(name, text, sim=None, alone=False):
-        return Case(name, tuple(text.split()), sim, alone)
+        way = next((w for w in ("ack", "both") if f" {w}," in name), "data")
+        weight = sim[0] ** 0.5 * sim[1] if sim else 5 if "loss 3%" in name or "all at once" in name else 1
+        return Case(name, tuple(text.split()), sim, alone, way, weight)
 
     out = []
     for delay in (5, 10, 20, 50):
