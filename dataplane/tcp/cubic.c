@@ -117,7 +117,9 @@ static void cubic_event(struct spate_tcp_conn *c, int what)
 {
 	struct tcp_cubic *q = &c->cc.cubic;
 
-	if (what == CC_UNDO) {
+	if (what == CC_UNDO && c->ssthresh == UINT32_MAX) {
+		cubic_init(c); /* nothing was lost yet: slow start goes on, and must find its end */
+	} else if (what == CC_UNDO) {
 		q->w_max = max32(q->w_max, q->undo_w_max);
 		q->in_epoch = false;
 	} else if (what == CC_RTO || what == CC_RESTART) {
