@@ -65,6 +65,7 @@ struct tcp_run {
 #define RUN_LOST        0x2 /* and not sent again yet */
 #define RUN_REXMIT      0x4 /* sent more than once */
 #define RUN_APP_LIMITED 0x8
+#define RUN_GROWN   0x10 /* no record was left: only its last byte was sent at sent_us */
 static_assert(sizeof(struct tcp_run) <= 64, "a run is one cache line");
 
 struct tcp_runs { /* head and tail of one of the lists */

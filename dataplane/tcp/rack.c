@@ -50,6 +50,8 @@ void tcp_delivered(struct spate_tcp_conn *c, struct tcp_run *r, uint32_t start, 
 		a->rate_app_limited = r->flags & RUN_APP_LIMITED;
 	}
 	a->any = true;
+	if ((r->flags & RUN_GROWN) && end != r->end)
+		return; /* older than it looks: no round trip, and nothing sent later is late */
 	if (!(r->flags & RUN_REXMIT)) {
 		rtt = max32(rtt, 1);
 		if (a->rtt_us == 0 || rtt < a->rtt_us)

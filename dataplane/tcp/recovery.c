@@ -76,9 +76,12 @@ static void unmark_lost(struct spate_tcp_conn *c)
 		tcp_list_del(&c->lost, r);
 		r->flags &= (uint8_t)~RUN_LOST;
 		c->lost_out -= r->end - r->start;
-		/* Its true age would break the order of the list; as young as the last one is safe. */
-		if (c->flight.tail != NULL)
+		/* Its true age would break the order of the list; as young as the last one is safe, but is no
+		 * measure of a round trip. */
+		if (c->flight.tail != NULL) {
 			r->sent_us = c->flight.tail->sent_us;
+			r->flags |= RUN_REXMIT;
+		}
 		tcp_list_add(&c->flight, r);
 	}
 }

@@ -85,6 +85,7 @@ struct tcp_run *tcp_run_append(struct spate_tcp_conn *c, uint32_t start, uint32_
 			return NULL;
 		r->end = end;
 		r->sent_us = now;
+		r->flags |= RUN_GROWN;
 		tcp_list_del(&c->flight, r);
 		tcp_list_add(&c->flight, r);
 		return r;
@@ -108,6 +109,8 @@ bool tcp_run_split(struct spate_tcp_conn *c, struct tcp_run *r, uint32_t at)
 	if (n == NULL)
 		return false;
 	*n = *r;
+	if (r->flags & RUN_GROWN) /* only the end is as young as it looks */
+		r->flags = (uint8_t)((r->flags & ~RUN_GROWN) | RUN_REXMIT);
 	n->start = at;
 	r->end = at;
 	n->prev = r;
@@ -155,7 +158,7 @@ void tcp_run_resent(struct spate_tcp_conn *c, struct tcp_run *r)
 	tcp_list_del(list_of(c, r), r);
 	if (r->flags & RUN_LOST)
 		c->lost_out -= r->end - r->start;
-	r->flags = (uint8_t)((r->flags & ~RUN_LOST) | RUN_REXMIT);
+	r->flags = (uint8_t)((r->flags & ~(RUN_LOST | RUN_GROWN)) | RUN_REXMIT);
 	r->sent_us = c->t->now32;
 	tcp_rate_sent(c, r);
 	tcp_list_add(&c->flight, r);

@@ -110,6 +110,11 @@ uint64_t link_next(const struct link *l)
 	return l->n != 0 ? l->heap[0]->at : UINT64_MAX;
 }
 
+static bool this_way(const struct link *l, unsigned dir)
+{
+	return l->setup.fault_way == 0 || l->setup.fault_way == dir + 1;
+}
+
 static bool lose(struct link *l, unsigned dir, uint64_t now_us)
 {
 	/* Counted in packets, but it must not outlast a sender that has backed off. */
@@ -120,8 +125,7 @@ static bool lose(struct link *l, unsigned dir, uint64_t now_us)
 	if (l->burst[dir] ? rng_chance(&l->rng, l->setup.burst_end)
 			  : rng_chance(&l->rng, l->setup.burst_start))
 		l->burst[dir] = !l->burst[dir];
-	return l->burst[dir] ||
-	       ((l->setup.loss_way == 0 || l->setup.loss_way == dir + 1) && rng_chance(&l->rng, l->setup.loss));
+	return l->burst[dir] || (this_way(l, dir) && rng_chance(&l->rng, l->setup.loss));
 }
 
 static void mark(uint8_t *f)
@@ -187,7 +191,7 @@ bool link_send(struct link *l, uint64_t now_us, unsigned dir, unsigned to, const
 	at += s->delay_us;
 	if (s->jitter_us != 0)
 		at += rng_below(&l->rng, s->jitter_us);
-	if (rng_chance(&l->rng, s->reorder))
+	if (this_way(l, dir) && rng_chance(&l->rng, s->reorder))
 		at += rng_below(&l->rng, s->reorder_us + 1);
 	deliver(l, at, to, frame, len);
 	if (rng_chance(&l->rng, s->duplicate))

@@ -22,7 +22,7 @@ struct link_setup {
 	uint64_t rate;            /* bytes a second; 0: none */
 	uint32_t queue;           /* bytes that wait at the rate limit; then the tail is dropped */
 	uint32_t loss, burst_start, burst_end; /* per million; burst: a two-state model (Gilbert) */
-	unsigned loss_way;        /* 0: loss both ways; 1 + dir: that way only */
+	unsigned fault_way;       /* 0: loss and reordering both ways; 1 + dir: that way only */
 	uint32_t reorder, reorder_us;
 	uint32_t duplicate, corrupt, mark; /* mark: CE on ECN-capable ones */
 	uint16_t mtu;             /* IP bytes; larger frames are refused (link_send says so) */

@@ -2,13 +2,13 @@
  * throughput: one of our stacks sends to another over a seeded wire; how fast, in the wire's time.
  * No host's noise is in it, so it says what the engine would do on a machine that is never late.
  *
- *   throughput [--delay US] [--loss PER_MILLION] [--rate BYTES_S --queue BYTES] [--bytes N] [--turn
- * US] [--bbr 1]
+ *   throughput [--delay US] [--loss PER_MILLION] [--reorder PER_MILLION --reorder-us US]
+ *              [--rate BYTES_S --queue BYTES] [--bytes N] [--turn US] [--bbr 1]
  *              [--count SEEDS] [--from SEED] [--least MBIT] [--trace 1] [--pcap FILE]
  *
- * Loss is on the data's way only. --turn: both hosts run only so often. Prints one line of JSON,
- * Mbit/s of the payload from the SYN on: the median and the extremes over the seeds; --least: exit
- * 1 when the median is below.
+ * Loss and reordering are on the data's way only. --turn: both hosts run only so often. Prints one
+ * line of JSON, Mbit/s of the payload from the SYN on: the median and the extremes over the seeds;
+ * --least: exit 1 when the median is below.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -29,7 +29,7 @@ static struct {
 	double least;
 	bool bbr, trace;
 	const char *pcap;
-} opt = {.link = {.delay_us = 10000, .mtu = 1500, .loss_way = 2},
+} opt = {.link = {.delay_us = 10000, .mtu = 1500, .fault_way = 2},
 	 .bytes = 10u << 20,
 	 .from = 1,
 	 .turn_us = 1,
@@ -243,6 +243,10 @@ static void options(int argc, char **argv)
 			opt.link.delay_us = (uint32_t)n;
 		else if (IS("--loss"))
 			opt.link.loss = (uint32_t)n;
+		else if (IS("--reorder"))
+			opt.link.reorder = (uint32_t)n;
+		else if (IS("--reorder-us"))
+			opt.link.reorder_us = (uint32_t)n;
 		else if (IS("--rate"))
 			opt.link.rate = n;
 		else if (IS("--queue"))
