@@ -30,7 +30,7 @@ MIB = 1 << 20
 
 def run_case(case, args, folder, want, work):
     """(goodputs of Spate, of the kernel, what Spate counted), Mbit/s."""
-    wires = [wire.Wire(args.link, work, case.name, case.faults, args.seed) for _ in range(2)]
+    wires = [wire.Wire(args.link, work, case.faults, args.seed) for _ in range(2)]
     servers = []
     got = {"spate": [], "kernel": []}
     try:
@@ -56,8 +56,9 @@ def simulated(case, args):
     if not case.sim or args.sim is None:
         return None
     loss, delay_ms = case.sim
+    rate = ["--rate", str(wire.FAST_MBIT * 125000), "--queue", str(wire.FAST_QUEUE * 1538)] if case.alone else []
     out = subprocess.run([args.sim, "--delay", str(delay_ms * 1000), "--loss", str(int(loss * 10000)), "--bytes",
-                          str(args.size * MIB), "--count", str(args.sim_runs)],
+                          str(args.size * MIB), "--count", str(args.sim_runs), *rate],
                          check=True, capture_output=True, text=True).stdout
     return json.loads(out)["mbit"]
 

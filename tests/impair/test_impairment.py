@@ -35,7 +35,7 @@ def transfers(case):
 def run(case, folder, work):
     """What went over one wire: [Fetched], Spate's counters, the link's."""
     got, n = [], transfers(case)
-    w = wire.Wire(BUILD / "tests/lib/link", work, "w", case.faults, seed=len(case.name))
+    w = wire.Wire(BUILD / "tests/lib/link", work, case.faults, seed=len(case.name))
     try:
         server = wire.SpateServer(BUILD / "spate", work, w, folder)
         try:

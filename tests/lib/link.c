@@ -40,6 +40,7 @@
 #define FRAME_MAX 9216
 #define PACKETS   32768
 #define BATCH     64
+#define BURST_NS  200000000
 
 struct packet {
 	uint64_t due_ns, order;
@@ -56,7 +57,7 @@ struct direction {
 	double loss, burst, burst_len, dup, corrupt, reorder;
 	uint32_t queue, mtu;
 	/* state */
-	uint64_t rng, free_ns, last_due_ns;
+	uint64_t rng, free_ns, last_due_ns, burst_end_ns;
 	unsigned bursting;
 	uint64_t in, out, bytes, lost, queue_full, duplicated, corrupted, reordered, too_long, failed;
 };
@@ -184,15 +185,19 @@ static bool schedule(struct direction *d, struct packet *p, uint64_t now)
 	return true;
 }
 
-static bool lose(struct direction *d)
+/* Bursts are counted in packets, but must not outlast a sender that has backed off. */
+static bool lose(struct direction *d, uint64_t now)
 {
 	bool lost = chance(d, d->loss);
 
+	if (now > d->burst_end_ns)
+		d->bursting = 0;
 	if (d->bursting != 0) {
 		d->bursting--;
 		lost = true;
 	} else if (chance(d, d->burst)) {
 		d->bursting = (unsigned)(d->burst_len * 2 * (double)(next(d) % 1000) / 1000);
+		d->burst_end_ns = now + BURST_NS;
 		lost = true;
 	}
 	d->lost += lost;
@@ -209,7 +214,7 @@ static void arrive(struct direction *d, unsigned w, uint32_t p, uint64_t now)
 	bool big = d->mtu != 0 && k->len > d->mtu + 14u;
 
 	d->too_long += big;
-	if (lose(d) || big || !schedule(d, k, now)) {
+	if (lose(d, now) || big || !schedule(d, k, now)) {
 		give(p);
 		return;
 	}

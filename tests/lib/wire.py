@@ -6,7 +6,7 @@ One HTTP server and a Linux client at the two ends of a wire with faults (tests/
 The server is Spate on DPDK (af_packet on the TAP, so the kernel there says nothing) or nginx on the kernel's own TCP with
 CUBIC (the TAP in a namespace). Both get the same link with the same seed. "ab" is the way of the data, "ba" of its ACKs.
 
-    wire = Wire(link, work, "loss", ["--loss@ab", "1%"])
+    wire = Wire(link, work, ["--loss@ab", "1%"])
     server = SpateServer(spate, work, wire, folder)   or NginxServer(work, wire, folder)
     server.fetch("/ten.bin") -> Fetched(seconds, sha256)
     server.stop(); wire.close()
@@ -36,10 +36,10 @@ def ip(*argv):
 class Wire:
     """faults: options of link. Closed by close(), which returns what the link did with the packets of each direction."""
 
-    def __init__(self, link, work, name, faults=(), seed=1):
+    def __init__(self, link, work, faults=(), seed=1):
         n = next(serial)
         self.near, self.far, self.ns = (f"{x}{os.getpid()}-{n}" for x in ("wa", "wb", "wn"))
-        self.work = work / f"wire-{name}-{n}"
+        self.work = work / f"wire{n}"
         self.work.mkdir()
         self.process = Process("link", [link, "--a", f"tap:{self.near}", "--b", f"tap:{self.far}", "--seed", seed,
                                         *faults], self.work)
@@ -182,7 +182,8 @@ http {{
 # or the machine itself would be what is measured. way: of the trouble; weight: the longer it takes, the more.
 Case = collections.namedtuple("Case", "name faults sim alone way weight")
 CLEAN = "--rate@ab 40mbit --queue 400"
-FAST = "--rate@ab 100mbit --queue 1000"
+FAST_MBIT, FAST_QUEUE = 100, 1000
+FAST = f"--rate@ab {FAST_MBIT}mbit --queue {FAST_QUEUE}"
 
 
 def _cases():
