@@ -82,7 +82,7 @@ void tcp_conn_free(struct spate_tcp_conn *c)
 	struct spate_tcp *t = c->t;
 	uint32_t i = tcp_conn_index(c);
 
-	assert(c->flags & F_DEAD);
+	assert((c->flags & F_DEAD) && !tcp_timer_set(&c->timer));
 	tcp_runs_clear(c);
 	tcp_held_clear(c);
 	t->conns_used--;

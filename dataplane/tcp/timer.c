@@ -29,6 +29,9 @@ void tcp_arm(struct spate_tcp_conn *c, enum tcp_deadline which, uint64_t delay_u
 {
 	uint64_t at = (c->t->now_us + delay_us + TCP_TICK_US - 1) / TCP_TICK_US;
 
+	/* Whoever goes on after a close must not leave a timer behind in a TCB that is about to be freed. */
+	if (c->flags & F_DEAD)
+		return;
 	c->deadline[which] = (uint32_t)at;
 	c->armed |= (uint8_t)(1u << which);
 	sync_wheel(c);
