@@ -324,6 +324,8 @@ void tcp_output(struct spate_tcp_conn *c)
 
 			if (c->lost.head == NULL && sent < budget)
 				send_new(c, budget - sent);
+			if (c->flags & F_DEAD)
+				return; /* a fill failed under an extent */
 			sent += c->snd_nxt - nxt;
 			if (sent != 0)
 				tcp_pace_sent(c, sent);
@@ -331,8 +333,6 @@ void tcp_output(struct spate_tcp_conn *c)
 			if (!(c->flags & F_CWND_LIMIT) && (c->lost.head != NULL || tcp_more(c)))
 				tcp_pace_wait(c);
 		}
-		if (c->flags & F_DEAD)
-			return;
 	}
 	if (c->flags & F_TLP_SEND)
 		send_probe(c);

@@ -77,6 +77,8 @@ struct world {
 	struct spate_object *object;
 	uint32_t filled;
 	uint64_t next_fill, mtu_at;
+	uint32_t fail_at; /* the fill fails when so many bytes are there; 0: it does not */
+	bool failed;
 	uint16_t mtu_then;
 	bool v6;
 };
@@ -213,7 +215,7 @@ static void event(struct spate_tcp_conn *c, unsigned what)
 	if (what & SPATE_TCP_EV_DRY) {
 		uint64_t off;
 
-		REQUIRE(spate_tcp_dry(c, &off) == w->object, "dry at what?");
+		REQUIRE(spate_tcp_dry(c, &off) == w->object || w->failed, "dry at what?");
 		s->dry = true;
 	}
 	if (what & SPATE_TCP_EV_ACKED)
@@ -389,13 +391,24 @@ static void make_object(void)
 	w->filled = 0;
 	grow_object(one_in(&w->rng, 2) ? OBJECT : 1 + rng_below(&w->rng, OBJECT));
 	w->next_fill = w->filled == OBJECT ? UINT64_MAX : w->now;
+	if (one_in(&w->rng, 20))
+		w->fail_at = rng_below(&w->rng, OBJECT);
 }
 
 static void fill_step(void)
 {
+	uint64_t waiting;
+
 	if (w->now < w->next_fill)
 		return;
-	grow_object(1 + rng_below(&w->rng, 40000));
+	if (w->fail_at != 0 && w->filled >= w->fail_at) {
+		/* Whoever still has an extent of it beyond `filled` is reset (SPATE_TCP_SHORT). */
+		spate_cache_fail(cache, w->object, &waiting);
+		w->failed = true;
+		w->filled = OBJECT;
+	} else {
+		grow_object(1 + rng_below(&w->rng, 40000));
+	}
 	w->next_fill = w->filled == OBJECT ? UINT64_MAX : w->now + 1000 + rng_below(&w->rng, 50000);
 	for (unsigned i = 0; i < 2 * w->flows; i++) {
 		struct side *s = &w->flow[i / 2].side[i % 2];
@@ -547,7 +560,7 @@ static void verify(void)
 {
 	for (unsigned i = 0; i < w->flows; i++) {
 		const struct flow *f = &w->flow[i];
-		bool aborted = f->side[0].aborted || f->side[1].aborted;
+		bool aborted = f->side[0].aborted || f->side[1].aborted || w->failed;
 
 		for (unsigned k = 0; k < 2; k++) {
 			const struct side *s = &f->side[k];
@@ -637,7 +650,8 @@ static void run(uint64_t seed, const char *pcap)
 		spate_cache_offline(cache, i);
 	}
 	grow_object(OBJECT);
-	spate_cache_remove(cache, w->object);
+	if (!w->failed)
+		spate_cache_remove(cache, w->object);
 	spate_cache_release(cache, w->object);
 	REQUIRE(spate_cache_reclaim(cache) == 0, "a pin was left on the object");
 	link_finish(&w->link);
