@@ -15,12 +15,13 @@
 #include "dataplane/http/status.h"
 
 /*
- * Players run in pages of other sites: they may read the bytes (*) and these headers (Fetch, CORS
- * protocol). The same for everybody, so that a cache behind us needs no Vary.
+ * Players run in pages of other sites (Fetch, CORS protocol). That they may read the bytes is said
+ * to everybody, so that a cache behind us needs no Vary; which headers they may read, only to those
+ * who say that they are such a page: should a cache keep the shorter answer, scripts miss a header,
+ * not the content.
  */
-#define CORS                                 \
-	"Access-Control-Allow-Origin: *\r\n" \
-	"Access-Control-Expose-Headers: Content-Range, Content-Length, Date, ETag\r\n"
+#define CORS_ALLOW   "Access-Control-Allow-Origin: *\r\n"
+#define CORS_EXPOSE  "Access-Control-Expose-Headers: Content-Range, Content-Length, Date, ETag\r\n"
 #define BOUNDARY_LEN 32
 
 /* A response head under construction, queued as it goes. ok turns false when a pool is empty. */
@@ -98,6 +99,13 @@ static void end(struct head *h, bool http_1_0, bool keep_alive)
 		PUT(h, "Connection: keep-alive\r\n");
 	PUT(h, "\r\n");
 	flush(h);
+}
+
+static void put_cors(struct head *h, const struct spate_http_request *r)
+{
+	PUT(h, CORS_ALLOW);
+	if (r->origin.p != NULL)
+		PUT(h, CORS_EXPOSE);
 }
 
 static void put_length(struct head *h, uint64_t n)
@@ -280,7 +288,7 @@ static bool respond_multipart(struct spate_http_conn *c, const struct spate_http
 	PUT(&h, "\r\n");
 	put_length(&h, total);
 	put_cache_status(&h, cache);
-	PUT(&h, CORS);
+	put_cors(&h, r);
 	end(&h, r->minor == 0, keep_alive);
 	if (x != NULL)
 		x->body_at = c->s->out.end;
@@ -389,7 +397,7 @@ static bool respond_one(struct spate_http_conn *c, const struct spate_http_reque
 	if (status == 200)
 		PUT(&h, "Accept-Ranges: bytes\r\n");
 	put_cache_status(&h, cache);
-	PUT(&h, CORS);
+	put_cors(&h, r);
 	end(&h, r->minor == 0, *keep_alive);
 	if (x != NULL)
 		x->body_at = c->s->out.end;
@@ -435,7 +443,7 @@ bool spate_http_respond_status(struct spate_http_conn *c, unsigned status, bool 
 		PUT(&h, "Retry-After: 1\r\n");
 	PUT(&h, "Content-Type: text/plain\r\nCache-Control: no-store\r\n");
 	put_length(&h, 3 + 1 + reason.len + 1);
-	PUT(&h, CORS);
+	PUT(&h, CORS_ALLOW);
 	end(&h, http_1_0, keep_alive);
 	if (x != NULL) {
 		x->status = (uint16_t)status;
@@ -463,7 +471,7 @@ bool spate_http_respond_options(struct spate_http_conn *c, bool http_1_0, bool k
 		"Access-Control-Allow-Headers: Range, If-Range, If-None-Match, If-Modified-Since, "
 		"Content-Type, Cache-Control\r\n"
 		"Access-Control-Max-Age: 86400\r\n");
-	PUT(&h, CORS);
+	PUT(&h, CORS_ALLOW CORS_EXPOSE);
 	end(&h, http_1_0, keep_alive);
 	if (x != NULL) {
 		x->status = 204;

@@ -214,12 +214,23 @@ static void hit_is_answered_whole(void **state)
 	assert_has(m, "Content-Length: 50000\r\n");
 	assert_has(m, "ETag: \"v1\"\r\n");
 	assert_has(m, "Age: 0\r\n");
-	assert_has(m,
-		   "Access-Control-Expose-Headers: Content-Range, Content-Length, Date, ETag\r\n");
+	assert_has(m, "Access-Control-Allow-Origin: *\r\n");
 	assert_int_equal(body_len(m), BODY_BYTES);
 	assert_memory_equal(body_of(m), t.body, BODY_BYTES);
 	assert_null(next_fetch());
 	assert_int_equal(t.stats.http_hit, 1);
+	spate_stream_mem_close(m);
+}
+
+static void a_page_of_another_site_may_read_headers(void **state)
+{
+	(void)state;
+	store("/a");
+	struct spate_stream_mem *m = ask(GET("/a", "Origin: https://tv.example\r\n"));
+
+	assert_has(m, "Access-Control-Allow-Origin: *\r\n");
+	assert_has(m,
+		   "Access-Control-Expose-Headers: Content-Range, Content-Length, Date, ETag\r\n");
 	spate_stream_mem_close(m);
 }
 
@@ -783,6 +794,7 @@ int main(void)
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest cases[] = {
 		CASE(hit_is_answered_whole),
+		CASE(a_page_of_another_site_may_read_headers),
 		CASE(head_has_no_body),
 		CASE(byte_at_a_time),
 		CASE(pipelined_hundred_in_order),
