@@ -272,6 +272,8 @@ def arguments():
     p.add_argument("--json", type=Path, metavar="FILE", help="rows for a comparison with another run")
     p.add_argument("--spate", type=Path, help="the program ($SPATE_BUILD/spate)",
                    default=Path(os.environ.get("SPATE_BUILD", ROOT / "build-release")) / "spate")
+    p.add_argument("--congestion", metavar="NAME",
+                   help="run in a network namespace of its own where this is the default congestion control")
     p.add_argument("--server-core", type=int, default=0)
     p.add_argument("--client-core", type=int, default=1)
     args = p.parse_args()
@@ -285,8 +287,19 @@ def arguments():
     return args
 
 
+def own_namespace(name):
+    """Starts over in a new network namespace, where every server gets this congestion control."""
+    if os.environ.get("SPATE_BENCH_NAMESPACE") != str(os.getpid()):
+        os.environ["SPATE_BENCH_NAMESPACE"] = str(os.getpid())  # exec keeps the process
+        os.execvp("unshare", ["unshare", "--net", "--", sys.executable, *sys.argv])
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    Path("/proc/sys/net/ipv4/tcp_congestion_control").write_text(name)
+
+
 def main():
     args = arguments()
+    if args.congestion:
+        own_namespace(args.congestion)
     Spate.binary = args.spate.resolve()
     results, failed = {}, []
     work = Path(tempfile.mkdtemp(prefix="spate-bench-"))
@@ -298,7 +311,8 @@ def main():
         bodies = {label: os.urandom(size) for label, size in args.sizes}
         for label, body in bodies.items():
             (files / f"{label}.mp4").write_bytes(body)
-        print(f"load before: {Path('/proc/loadavg').read_text().split()[0]}; server on core {args.server_core}, "
+        default = Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
+        print(f"congestion control of the machine: {default}; load before: {Path('/proc/loadavg').read_text().split()[0]}; server on core {args.server_core}, "
               f"wrk -t1 -c{args.connections} on core {args.client_core}; {args.rounds} rounds of {args.seconds} s")
         for turn in range(args.rounds):
             # Another one begins each round, so that no server always runs after the same other.
