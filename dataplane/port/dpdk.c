@@ -1,7 +1,7 @@
 /*
  * dpdk.c: rx and tx of a DPDK port. Setting one up is dpdk_open.c.
  *
- * A packet to send is a head mbuf (headers, 128 bytes of room) and a mbuf for each frag:
+ * A packet to send is a head mbuf (headers, and room for a response's head behind them) and a mbuf for each frag:
  *
  *     head mbuf ── next ──► frag mbuf ── next ──► frag mbuf
  *     [eth ip tcp]          │ buf_addr             │
@@ -182,7 +182,13 @@ static bool link_frags(const struct dpdk *d, struct dpdk_queue *q, struct rte_mb
 		uint32_t len = (uint32_t)tx->frag[i].iov_len;
 		struct rte_mbuf *m;
 
-		if (__builtin_expect(off >= d->arena_bytes || len > UINT16_MAX, 0)) {
+		if (off >= d->arena_bytes || __builtin_expect(len > UINT16_MAX, 0)) {
+			/* A response's head, mostly: behind the packet's headers when it comes first and fits. */
+			if (last == head && HEAD_OFF + head->data_len + len <= head->buf_len) {
+				memcpy(tx->head + head->data_len, tx->frag[i].iov_base, len);
+				head->data_len = (uint16_t)(head->data_len + len);
+				continue;
+			}
 			last = chain_copy(q, head, last, &tx->frag[i]);
 			if (last == NULL)
 				return false;

@@ -11,6 +11,8 @@
 #define BACKLOG    512
 /* Room before the headers: virtio puts its own there; and two bytes so that the IP header is aligned. */
 #define HEAD_OFF 66
+/* Room behind the headers for payload that must be copied: the head of a response. */
+#define HEAD_TAIL 448
 
 struct dpdk_queue {
 	struct rte_mempool *heads, *frags, *copies;

@@ -112,7 +112,7 @@ static int make_pools(struct dpdk *d, unsigned i, uint16_t mtu, unsigned rx_desc
 	struct dpdk_queue *q = &d->queue[i];
 	uint32_t frame = (uint32_t)mtu + ETH_EXTRA;
 	uint32_t rx_room = RTE_PKTMBUF_HEADROOM + (frame < 2048 ? 2048 : RTE_ALIGN(frame, 64));
-	uint32_t head_room = d->linear ? HEAD_OFF + frame + SPATE_PKT_HEAD : HEAD_OFF + SPATE_PKT_HEAD;
+	uint32_t head_room = HEAD_OFF + SPATE_PKT_HEAD + (d->linear ? frame : HEAD_TAIL);
 
 	q->rx_fd = -1;
 	q->copy_room = rx_room - RTE_PKTMBUF_HEADROOM;
