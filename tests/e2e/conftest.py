@@ -29,12 +29,20 @@ CHOSEN = os.environ.get("SPATE_BACKENDS", "sockets").split(",")
 SOME = ("test_dash.py", "test_range.py", "test_coalesce.py", "test_http_framing.py")
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "workers(n): the case needs n workers; left out where a device cannot carry them")
+
+
 def pytest_collection_modifyitems(config, items):
     some = [b.split(":")[0] for b in CHOSEN if b.endswith(":some")]
 
     def chosen(item):
-        params = getattr(item, "callspec", None) and item.callspec.params
-        return not params or params.get("backend") not in some or item.path.name in SOME
+        name = item.callspec.params.get("backend") if hasattr(item, "callspec") else None
+        workers = item.get_closest_marker("workers")
+        if name is None:
+            return True
+        return (name not in some or item.path.name in SOME) and \
+            not (workers and workers.args[0] > BACKENDS[name].most_workers)
 
     config.hook.pytest_deselected(items=[x for x in items if not chosen(x)])
     items[:] = [x for x in items if chosen(x)]

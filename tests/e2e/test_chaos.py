@@ -4,6 +4,8 @@ import random
 import threading
 import time
 
+import pytest
+
 from net import Closed, wait_until
 
 SEED = 20261123
@@ -87,6 +89,7 @@ def viewer(edge, seed, until, tally):
             tally["cut"] += 1
 
 
+@pytest.mark.workers(2)
 def test_chaos(edge_over, scripted):
     random.seed(SEED)
     for i in range(PATHS):

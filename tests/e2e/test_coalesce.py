@@ -2,6 +2,8 @@
 import threading
 import time
 
+import pytest
+
 from net import wait_until
 
 BODY = bytes(range(256)) * 4096  # 1 MiB
@@ -168,6 +170,7 @@ def test_spellings_of_one_path_are_one_object(edge_over, nginx, sample):
     assert len(origin.settled()) == 1
 
 
+@pytest.mark.workers(2)
 def test_one_fetch_for_the_viewers_of_several_workers(edge_over, scripted):
     scripted.on("/cold.m4s", slowly(1.0, delay=0.3))
     edge = edge_over(scripted, workers=2)

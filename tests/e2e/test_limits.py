@@ -139,10 +139,10 @@ def test_descriptors_do_not_leak(edge_over, nginx, sample):
     wait_until(lambda: edge.process.fds() <= before + 40, what="descriptors to be closed")
 
 
-@pytest.mark.parametrize("workers", [2])
-def test_several_workers(edge_over, nginx, sample, workers):
+@pytest.mark.workers(2)
+def test_several_workers(edge_over, nginx, sample):
     origin = nginx("add_header Cache-Control max-age=600;")
-    edge = edge_over(origin, workers=workers)
+    edge = edge_over(origin, workers=2)
     want = (sample / "2/001.m4s").read_bytes()
     assert all(edge.get("/2/001.m4s").body == want for _ in range(50))
     assert len(origin.settled("/2/001.m4s")) == 1

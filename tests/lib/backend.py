@@ -18,6 +18,7 @@ class Sockets:
     """The edge on kernel sockets, clients beside it on loopback."""
 
     name = "sockets"
+    most_workers = 8  # cases marked workers(n) run where there can be as many
 
     def setup(self, work):
         """Before the first edge; work is a folder of its own."""

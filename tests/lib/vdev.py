@@ -74,6 +74,7 @@ class AfPacket:
 
     name = "dpdk-af_packet"
     prefix = "sp"  # of interface and namespace names: one a backend that lives beside another
+    most_workers = 8
     # What an edge that is not root must be given: its sockets, promiscuous mode, and rings of locked memory.
     capabilities = "net_raw,+net_admin,+ipc_lock"
     eal = ["--no-pci", "--no-huge", "-m", "512", "--in-memory"]
@@ -165,9 +166,13 @@ class Tap(AfPacket):
 
 
 class AfXdp(AfPacket):
-    """net_af_xdp in copy mode on a veth pair. Its memory has to be huge pages: 512 MiB are set aside and given back."""
+    """
+    net_af_xdp in copy mode on a veth pair. Its memory has to be huge pages: 512 MiB are set aside and given back. One
+    worker only: it asks ethtool for combined channels, which a veth does not have.
+    """
 
     name = "dpdk-af_xdp"
+    most_workers = 1
     capabilities = "net_raw,+net_admin,+bpf,+ipc_lock"
     eal = ["--no-pci", "-m", "256", "--in-memory"]
     PAGES = pathlib.Path("/proc/sys/vm/nr_hugepages")
