@@ -265,7 +265,7 @@ int spate_eal_thread(void)
 	cpu_set_t before;
 	int ret;
 
-	if (rte_lcore_id() != LCORE_ID_ANY)
+	if (!eal.started || rte_lcore_id() != LCORE_ID_ANY)
 		return 0;
 	pthread_getaffinity_np(pthread_self(), sizeof(before), &before);
 	ret = rte_thread_register();
@@ -275,7 +275,8 @@ int spate_eal_thread(void)
 
 void spate_eal_thread_end(void)
 {
-	rte_thread_unregister();
+	if (eal.started)
+		rte_thread_unregister();
 }
 
 void spate_eal_stop(void)
