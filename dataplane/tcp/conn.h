@@ -289,6 +289,7 @@ struct spate_tcp {
 	uint32_t now32, now_ms; /* of the same time */
 	const struct tcp_cc_ops *cc;
 	uint32_t dirty, dirty_last; /* index + 1 */
+	uint32_t late; /* dead, but this turn's burst may still point into their queues: next turn */
 	struct tcp_entry *table;
 	uint32_t mask;
 	uint32_t stride;

@@ -130,6 +130,7 @@ void spate_tcp_destroy(struct spate_tcp *t)
 				tcp_reset(c, SPATE_TCP_STOPPED);
 		}
 		spate_tcp_flush(t);
+		spate_tcp_flush(t); /* the late ones */
 		munmap(t->conns, t->conns_bytes);
 	}
 	while (t->listeners != NULL) {
@@ -177,7 +178,7 @@ uint64_t spate_tcp_wait_us(const struct spate_tcp *t)
 	uint32_t ticks = tcp_wheel_next(&t->wheel);
 	uint64_t at;
 
-	if (t->dirty != 0)
+	if (t->dirty != 0 || t->late != 0)
 		return 0;
 	if (ticks == UINT32_MAX)
 		return UINT64_MAX;
@@ -237,6 +238,14 @@ static void visit(struct spate_tcp_conn *c)
 		tcp_close(c, SPATE_TCP_DONE);
 	}
 	if (c->flags & F_DEAD) {
+		if (c->runs.head != NULL) {
+			/* closed() gives the send queue back, and what was just cut from it has not left
+			 * yet: the peer would get whatever is put there next. */
+			tcp_runs_clear(c);
+			c->dirty_next = c->t->late;
+			c->t->late = tcp_conn_index(c) + 1;
+			return;
+		}
 		if (c->flags & (F_ACCEPTED | F_CLIENT))
 			c->user->closed(c, c->why);
 		tcp_conn_free(c);
@@ -256,6 +265,13 @@ void spate_tcp_flush(struct spate_tcp *t)
 			if (tcp_conn_at(t, i)->flags & F_PATH_WAIT)
 				tcp_dirty(tcp_conn_at(t, i));
 	}
+	for (uint32_t late = t->late; late != 0;) {
+		struct spate_tcp_conn *c = tcp_conn_at(t, late - 1);
+
+		late = c->dirty_next;
+		visit(c);
+	}
+	t->late = 0;
 	while (t->dirty != 0) {
 		struct spate_tcp_conn *c = tcp_conn_at(t, t->dirty - 1);
 

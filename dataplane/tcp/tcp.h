@@ -20,7 +20,8 @@
  *                        delivery (and in time closes the window) until spate_tcp_resume(c)
  *   event(c, what)       once a turn, from flush: SPATE_TCP_EV_*
  *   closed(c, why)       once for each accepted or connected (or failed to connect) one; the last call. Always
- *                        from flush, never from inside one of the user's own calls
+ *                        from flush, never from inside one of the user's own calls; and only when no packet queued
+ *                        on the txq points into the send queue any more, given that the txq is flushed each turn
  * and what it may call on it: kick, finish, abort, resume, timer. All of them only mark; flush does the work.
  *
  * Sending: the user queues on its spate_sendq; the engine points segments at it, by stream offset, and again

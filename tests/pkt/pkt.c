@@ -836,6 +836,7 @@ static void step(char *line)
 	} else if (strcmp(w, "closed") == 0) {
 		const char *why = need(&rest);
 
+		settle(); /* with segments out it is told one turn later */
 		if (!x.closed)
 			fail("not closed");
 		if (strcmp(why, whys[x.why]) != 0)
@@ -846,6 +847,7 @@ static void step(char *line)
 	} else if (strcmp(w, "no_conn") == 0) {
 		struct spate_tcp_usage u;
 
+		settle();
 		spate_tcp_usage(x.h.t, &u);
 		if (u.conns != 0)
 			fail("%u connections", u.conns);
