@@ -130,5 +130,5 @@ def test_every_byte_arrives_however_bad_the_wire(case, build, work, edge_over, k
     if path := os.environ.get("SPATE_IMPAIRED_JSON"):
         with open(path, "a", encoding="ascii") as f:
             f.write(json.dumps(row) + "\n")
-    # The wire is slow enough for the machine not to matter much; a collapse is what this catches.
-    assert row["value"] > 0.5, row
+    # A collapse is what this catches; the aim is judged over 100 transfers, from the rows.
+    assert row["value"] > 0.25, row
