@@ -1,9 +1,16 @@
 #include "control/dpdk.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <net/if_arp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "dataplane/port/dpdk.h"
 #include "dataplane/port/eal.h"
@@ -17,8 +24,43 @@ struct spate_dpdk {
 	unsigned nports; /* open */
 	struct spate_dpdk_address *addresses[SPATE_NET_IFACES];
 	uint8_t (*gateways[SPATE_NET_IFACES])[16];
+	int tap_fd[SPATE_NET_IFACES]; /* 0: none */
 	struct spate_net_board board;
 };
+
+/* The kernel's side of port i: an interface with the port's MAC address and MTU. Its addresses are the user's. */
+static int open_tap(struct spate_dpdk *d, unsigned i, char *why, size_t len)
+{
+	struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC), s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int err = 0;
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "spate%u", i);
+	if (fd < 0 || s < 0 || ioctl(fd, TUNSETIFF, &ifr) < 0)
+		err = -errno;
+	if (err == 0) {
+		ifr.ifr_hwaddr.sa_family = ARPHRD_ETHER;
+		memcpy(ifr.ifr_hwaddr.sa_data, d->ports[i].caps.mac, 6);
+		if (ioctl(s, SIOCSIFHWADDR, &ifr) < 0)
+			err = -errno;
+		ifr.ifr_mtu = d->ports[i].caps.mtu;
+		if (err == 0 && ioctl(s, SIOCSIFMTU, &ifr) < 0)
+			err = -errno;
+		ifr.ifr_flags = IFF_UP;
+		if (err == 0 && ioctl(s, SIOCSIFFLAGS, &ifr) < 0)
+			err = -errno;
+	}
+	if (s >= 0)
+		close(s);
+	if (err != 0) {
+		snprintf(why, len, "dpdk.exception: no interface spate%u: %s", i, strerror(-err));
+		if (fd >= 0)
+			close(fd);
+		return err;
+	}
+	d->tap_fd[i] = fd;
+	return 0;
+}
 
 static int open_port(struct spate_dpdk *d, unsigned i, const struct spate_arena_info *arena,
 		     char *why, size_t len)
@@ -52,7 +94,13 @@ static int open_port(struct spate_dpdk *d, unsigned i, const struct spate_arena_
 		.gateways = (const uint8_t(*)[16])d->gateways[i],
 		.ngateways = p->gateways_count,
 		.vlan = (uint16_t)p->vlan,
+		.tap_fd = -1,
 	};
+	if (d->cfg->dpdk.exception == SPATE_EXCEPTION_TAP) {
+		err = open_tap(d, i, why, len);
+		f->tap_fd = d->tap_fd[i];
+		return err;
+	}
 	return 0;
 }
 
@@ -138,6 +186,8 @@ void spate_dpdk_stop(struct spate_dpdk *d)
 	for (unsigned i = 0; i < d->nports; i++)
 		d->ports[i].ops->close(&d->ports[i]);
 	for (unsigned i = 0; i < SPATE_NET_IFACES; i++) {
+		if (d->tap_fd[i] > 0)
+			close(d->tap_fd[i]);
 		free(d->addresses[i]);
 		free(d->gateways[i]);
 	}

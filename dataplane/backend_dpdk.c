@@ -32,6 +32,9 @@
 #define SLEEP_MIN_US 5u
 #define SLEEP_MAX_US 500u
 #define WALL_EVERY_US 10000u
+#define TAP_EVERY_US  200u
+#define TAP_BATCH     16
+#define TAP_BYTES     9728
 /* As long as the socket backend goes on reading once its FIN is out: a viewer who does not close holds no
  * connection of the limit for longer. */
 #define FIN_WAIT_2_US 2000000u
@@ -46,6 +49,10 @@ struct backend {
 	uint32_t sleep_us;
 	uint64_t busy_us; /* when the last packet came */
 	uint64_t net_due_us, wall_due_us;
+	int tap_fd[SPATE_NET_IFACES]; /* -1: none */
+	bool taps;
+	uint64_t tap_due_us;
+	uint8_t tap_buf[TAP_BATCH][TAP_BYTES];
 	struct spate_net_in in;
 	struct spate_pkt_rx pkts[SPATE_BURST];
 	uint8_t scratch[SPATE_NET_SCRATCH];
@@ -98,6 +105,7 @@ static int add_port(struct backend *b, const struct spate_worker *w, const struc
 	*why = "dpdk.ports: too many, or a VLAN tag over 4094";
 	if (i < 0)
 		return i;
+	b->tap_fd[b->nports] = f->tap_fd;
 	b->port[b->nports++] = f->port;
 	for (unsigned k = 0; k < f->naddresses; k++) {
 		err = spate_net_add_address(b->net, (unsigned)i, f->addresses[k].ip, f->addresses[k].prefix);
@@ -117,6 +125,50 @@ static int add_port(struct backend *b, const struct spate_worker *w, const struc
 			return err;
 	}
 	return 0;
+}
+
+/* What is not ours goes to the kernel; when its queue is full, as on any wire. */
+static void to_tap(void *ctx, unsigned iface, const struct spate_pkt_rx *pkt)
+{
+	struct backend *b = ctx;
+
+	if (b->tap_fd[iface] >= 0 && pkt->rest == 0 && write(b->tap_fd[iface], pkt->data, pkt->len) < 0)
+		return;
+}
+
+/* And what the kernel sends there goes out as it is. Worker 0 only: its queue is as good as any. */
+static void from_tap(struct backend *b, unsigned i)
+{
+	struct spate_txq *q = &spate_net_hot(b->net)->iface[i]->txq;
+
+	for (unsigned k = 0; k < TAP_BATCH; k++) {
+		ssize_t n = read(b->tap_fd[i], b->tap_buf[k], TAP_BYTES);
+		struct spate_pkt_tx *tx;
+
+		if (n < 14 || (tx = spate_txq_next(q)) == NULL)
+			return;
+		uint32_t head = n < SPATE_PKT_HEAD ? (uint32_t)n : SPATE_PKT_HEAD;
+
+		memcpy(tx->head, b->tap_buf[k], head);
+		tx->head_len = (uint16_t)head;
+		tx->l2_len = 14;
+		tx->l3_len = tx->l4_len = tx->flags = 0;
+		tx->tso_mss = 0;
+		tx->nfrags = (uint32_t)n > head;
+		tx->frag_len = (uint32_t)n - head;
+		tx->frag[0] = (struct iovec){b->tap_buf[k] + head, tx->frag_len};
+		spate_txq_push(q);
+	}
+}
+
+static void serve_taps(struct spate_worker *w)
+{
+	struct backend *b = of(w);
+
+	b->tap_due_us = w->now_us + TAP_EVERY_US;
+	for (unsigned i = 0; i < b->nports; i++)
+		if (b->tap_fd[i] >= 0)
+			from_tap(b, i);
 }
 
 static int start_tcp(struct backend *b, struct spate_worker *w, const struct spate_dpdk_setup *s, const char **why)
@@ -166,6 +218,7 @@ static int dpdk_open(struct spate_worker *w, const void *backend_setup, const ch
 	const struct spate_dpdk_setup *s = backend_setup;
 	struct spate_net_setup ns = {.board = s->board, .worker = w->id};
 	struct backend *b = aligned_alloc(64, (sizeof(*b) + 63) & ~(size_t)63);
+	uint16_t ports[64];
 	int err = 0;
 
 	*why = "out of memory";
@@ -174,6 +227,17 @@ static int dpdk_open(struct spate_worker *w, const void *backend_setup, const ch
 	memset(b, 0, sizeof(*b));
 	b->spin = s->spin;
 	w->backend = b;
+	for (unsigned i = 0; i < s->nifs; i++)
+		b->taps |= s->ifs[i].tap_fd >= 0;
+	for (unsigned i = 0; b->taps && i < s->nlisteners && i < 64; i++)
+		ports[i] = s->listeners[i].addr.port;
+	if (b->taps) {
+		ns.exception = to_tap;
+		ns.exception_ctx = b;
+		ns.tcp_ports = ports;
+		ns.ntcp_ports = s->nlisteners < 64 ? s->nlisteners : 64;
+	}
+	b->taps &= w->id == 0;
 	if (getrandom(&ns.seed, sizeof(ns.seed), 0) != sizeof(ns.seed))
 		ns.seed = w->now_us;
 	b->net = spate_net_create(&ns);
@@ -259,6 +323,8 @@ static void dpdk_turn(struct spate_worker *w, uint32_t wait_us)
 	spate_tcp_clock(b->tcp, w->now_us);
 	for (unsigned i = 0; i < b->nports; i++)
 		n += receive(w, i);
+	if (__builtin_expect(b->taps, 0) && w->now_us >= b->tap_due_us)
+		serve_taps(w);
 	b->in.nevents = 0;
 	b->net_due_us = spate_net_tick(b->net, w->now_us, &b->in);
 	for (unsigned k = 0; k < b->in.nevents; k++)

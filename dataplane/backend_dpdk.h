@@ -25,6 +25,7 @@ struct spate_dpdk_if {
 	const uint8_t (*gateways)[16];
 	unsigned ngateways;
 	uint16_t vlan; /* 0: untagged */
+	int tap_fd;    /* the kernel's side of what is not ours, a TAP; -1: none */
 };
 
 struct spate_dpdk_setup {

@@ -28,6 +28,7 @@
 #include <stdint.h>
 
 enum spate_config_backend { SPATE_BACKEND_SOCKETS, SPATE_BACKEND_DPDK };
+enum spate_config_exception { SPATE_EXCEPTION_NONE, SPATE_EXCEPTION_TAP };
 enum spate_config_idle { SPATE_IDLE_ADAPTIVE, SPATE_IDLE_SPIN };
 enum spate_config_congestion { SPATE_CC_CUBIC, SPATE_CC_BBR };
 enum spate_config_log_format { SPATE_LOG_JSON, SPATE_LOG_COMBINED };
@@ -137,7 +138,8 @@ struct spate_config {
 	struct {
 		char **eal;
 		uint32_t eal_count;
-		uint32_t idle; /* enum spate_config_idle */
+		uint32_t idle;      /* enum spate_config_idle */
+		uint32_t exception; /* enum spate_config_exception */
 		struct spate_config_port *ports;
 		uint32_t ports_count;
 	} dpdk;

@@ -93,6 +93,7 @@ struct spate_net {
 	struct address address[SPATE_NET_ADDRESSES];
 	struct route route[SPATE_NET_ROUTES]; /* longest prefix first */
 	uint16_t udp[UDP_PORTS];              /* host order */
+	uint64_t tcp[1024];                   /* a bit a port; only looked at with an exception path */
 	uint64_t count[SPATE_NET_VERDICTS];
 	uint64_t now_us;
 	uint64_t seed;

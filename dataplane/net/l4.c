@@ -80,6 +80,12 @@ enum spate_net_verdict spate_net_l4_input(struct spate_net *n, struct view *v, u
 
 		if (hl < 20 || hl > near)
 			return SPATE_NET_DROP_L4_SHORT;
+		if (__builtin_expect(n->setup.exception != NULL, 0)) {
+			uint16_t port = load16(l4 + 2);
+
+			if (!(n->tcp[port / 64] >> port % 64 & 1))
+				return SPATE_NET_DROP_TCP_PORT;
+		}
 	} else {
 		uint32_t ulen = load16(l4 + 4);
 

@@ -25,6 +25,8 @@ struct spate_net *spate_net_create(const struct spate_net_setup *setup)
 		return NULL;
 	memset(n, 0, sizeof(*n));
 	n->setup = *setup;
+	for (unsigned i = 0; i < setup->ntcp_ports; i++)
+		n->tcp[setup->tcp_ports[i] / 64] |= 1ull << setup->tcp_ports[i] % 64;
 	n->seed = setup->seed | 1;
 	n->hot.gen = 1;
 	n->hot.ip_id = (uint16_t)(setup->seed >> 16);
@@ -269,8 +271,15 @@ static enum spate_net_verdict exception(struct spate_net *n, const struct view *
 /* What the kernel behind the exception path could make something of. */
 static bool not_ours(enum spate_net_verdict v)
 {
-	return v == SPATE_NET_DROP_ETHERTYPE || v == SPATE_NET_DROP_VLAN || v == SPATE_NET_DROP_IP_NOT_US ||
+	return v == SPATE_NET_DROP_TCP_PORT || v == SPATE_NET_DROP_FRAGMENT || v == SPATE_NET_DROP_ICMP ||
+	       v == SPATE_NET_DROP_ICMP_QUOTE || v == SPATE_NET_DROP_ETHERTYPE || v == SPATE_NET_DROP_VLAN || v == SPATE_NET_DROP_IP_NOT_US ||
 	       v == SPATE_NET_DROP_PROTOCOL || v == SPATE_NET_DROP_UDP_PORT;
+}
+
+/* Answers to the questions of the kernel behind the exception path look like answers to ours. */
+static bool for_both(enum spate_net_verdict v, const struct spate_pkt_rx *pkt)
+{
+	return !(pkt->data[0] & 1) && (v == SPATE_NET_ARP || v == SPATE_NET_DROP_ARP || v == SPATE_NET_ND);
 }
 
 static enum spate_net_verdict input(struct spate_net *n, unsigned i, struct spate_pkt_rx *pkt,
@@ -327,6 +336,8 @@ void spate_net_rx(struct spate_net *n, unsigned iface, struct spate_pkt_rx *pkts
 			__builtin_prefetch(pkts[i + 4].data);
 		enum spate_net_verdict v = input(n, iface, &pkts[i], in);
 
+		if (__builtin_expect(n->setup.exception != NULL && for_both(v, &pkts[i]), 0))
+			n->setup.exception(n->setup.exception_ctx, iface, &pkts[i]);
 		if (__builtin_expect(n->setup.exception != NULL && not_ours(v), 0))
 			v = exception(n, &(struct view){.pkt = &pkts[i], .iface = iface}, v);
 		n->count[v]++;

@@ -125,6 +125,9 @@ struct spate_net_setup {
 	/* What is not ours (other protocols, frames to addresses we do not have), or NULL. Not kept: copy it. */
 	void (*exception)(void *ctx, unsigned iface, const struct spate_pkt_rx *pkt);
 	void *exception_ctx;
+	/* With an exception path: the TCP ports that are ours (host order); segments to others are not. Copied. */
+	const uint16_t *tcp_ports;
+	unsigned ntcp_ports;
 	struct spate_net_board *board; /* shared by the workers of one edge; NULL: alone */
 	unsigned worker;
 };

@@ -188,7 +188,8 @@ static void on_exception(void *ctx, unsigned iface, const struct spate_pkt_rx *p
 
 static void test_exception_path_gets_what_is_not_ours(void **state)
 {
-	struct spate_net_setup s = {.exception = on_exception};
+	const uint16_t ours = 80;
+	struct spate_net_setup s = {.exception = on_exception, .tcp_ports = &ours, .ntcp_ports = 1};
 
 	us_close(NULL);
 	host_open(&us, mac_us, "10.0.0.1", "fd00::1", 0, &s);
@@ -197,9 +198,16 @@ static void test_exception_path_gets_what_is_not_ours(void **state)
 	eth(mac_us, mac_peer, 0x88cc);
 	give(frame, 60);
 	give(frame, tcp4(0));
-	assert_int_equal(excepted, 2);
-	assert_int_equal(count(SPATE_NET_EXCEPTION), 2);
 	assert_int_equal(us.in.ntcp, 1);
+	tcp4(0);
+	frame[14 + 20 + 3] = 22; /* ssh is the kernel's */
+	give(frame, seal(16));
+	assert_int_equal(us.in.ntcp, 0);
+	assert_int_equal(excepted, 3);
+	assert_int_equal(count(SPATE_NET_EXCEPTION), 3);
+	give(frame, arp(2, mac_peer, "10.0.0.2", "10.0.0.1")); /* an answer is for both */
+	assert_int_equal(excepted, 4);
+	assert_int_equal(count(SPATE_NET_ARP), 1);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, us_open, us_close)
