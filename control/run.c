@@ -43,8 +43,10 @@ struct worker_config {
 const struct spate_dpdk_ops *spate_run_dpdk;
 
 struct run {
-	struct spate_config *cfg;
-	char *path; /* the configuration file as it was named; "" without one */
+	struct spate_config *cfg; /* now */
+	struct spate_config
+		*first; /* at the start: what a restart would change is measured against this */
+	char *path;     /* the configuration file as it was named; "" without one */
 	struct spate_loop *loop;
 	struct spate_cache *cache;
 	struct spate_control *control;
@@ -201,13 +203,17 @@ static void apply(struct run *r, struct spate_config *next)
 		spate_event(log_open_failed, SPATE_F_STR("path", next->log.access),
 			    SPATE_F_ERR(rc));
 	spate_control_tell(r->control, SPATE_MSG_CONFIG, &r->worker_config->c);
-	spate_config_diff(r->cfg, next, &changes);
+	/* Again with every reload until it happens: listeners, workers and memory are still the
+	 * first ones. */
+	spate_config_diff(r->first, next, &changes);
 	if (changes.restart > 0)
 		spate_event(config_needs_restart, SPATE_F_STR("setting", changes.restart_names));
 	open_events(next);
 	if (r->admin != NULL)
 		spate_admin_config(r->admin, next);
-	spate_config_free(r->cfg);
+	spate_config_diff(r->cfg, next, &changes);
+	if (r->cfg != r->first)
+		spate_config_free(r->cfg);
 	r->cfg = next;
 	spate_event(config_loaded, SPATE_F_STR("file", r->path),
 		    SPATE_F_STR("changed", changes.reload_names));
@@ -224,10 +230,14 @@ static void reload(struct run *r)
 	spate_event_reopen();
 	rc = report == NULL ? -ENOMEM : spate_config_reload(r->cfg, &next, report);
 	if (rc == 0)
+		rc = spate_config_verify(next, SPATE_VERIFY_RUNNING | SPATE_VERIFY_QUICK, report);
+	if (rc == 0)
 		apply(r, next);
-	else if (report != NULL && report->errors > 0)
-		tell_report(r, report->text);
 	else
+		spate_config_free(next);
+	if (rc < 0 && report != NULL && report->errors > 0)
+		tell_report(r, report->text);
+	else if (rc < 0)
 		spate_event(config_error, SPATE_F_STR("file", r->path), SPATE_F_ERR(rc));
 	free(report);
 	spate_notify("READY=1");
@@ -571,13 +581,16 @@ static void end(struct run *r)
 	free(r->ring_list);
 	free(r->stats);
 	free(r->stats_list);
-	spate_config_free(r->cfg);
+	if (r->cfg != r->first)
+		spate_config_free(r->cfg);
+	spate_config_free(r->first);
 }
 
 int spate_run(struct spate_config *cfg, const char *config_path)
 {
 	/* A copy, for it may be part of a configuration that a reload replaces. */
-	struct run r = {.cfg = cfg, .path = strdup(config_path != NULL ? config_path : "")};
+	struct run r = {
+		.cfg = cfg, .first = cfg, .path = strdup(config_path != NULL ? config_path : "")};
 	int rc;
 
 	open_events(cfg);

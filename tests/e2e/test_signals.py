@@ -158,6 +158,22 @@ def test_hup_with_a_broken_file_keeps_the_old(edge_over, sample):
     assert edge.get("/0/init.mp4").status == 200
 
 
+def test_hup_that_names_a_missing_folder_changes_nothing(edge_over, sample):
+    edge = edge_over(sample)
+    edge.configure({"origins": [{"match": "/", "dir": str(sample / "gone")}]})
+    edge.reload()
+    wait_until(lambda: b"gone" in edge.process.said(), what="a word about it")
+    assert edge.get("/0/init.mp4").status == 200
+
+
+def test_each_hup_says_what_still_needs_a_restart(edge_over, sample):
+    edge = edge_over(sample)
+    edge.configure({"origins": [{"match": "/", "dir": str(sample)}], "workers": 2})
+    for times in (1, 2):
+        edge.reload()
+        wait_until(lambda: edge.process.said().count(b"config_needs_restart") == times, what="a word about it")
+
+
 def test_hup_reopens_the_log(edge_over, sample):
     edge = edge_over(sample)
     edge.get("/0/init.mp4")
