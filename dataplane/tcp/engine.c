@@ -225,9 +225,10 @@ static void window_update(struct spate_tcp_conn *c)
 /* c is off the list but keeps F_DIRTY, so that nothing that happens in here puts it there again. */
 static void visit(struct spate_tcp_conn *c)
 {
-	if (!(c->flags & F_DEAD) && tcp_synced(c)) {
+	/* Who connects is told of its timer before there is a connection. */
+	if (!(c->flags & F_DEAD) && (c->flags & (F_ACCEPTED | F_CLIENT))) {
 		tell(c);
-		if (!(c->flags & F_DEAD))
+		if (!(c->flags & F_DEAD) && tcp_synced(c))
 			window_update(c);
 	}
 	if (!(c->flags & F_DEAD))
