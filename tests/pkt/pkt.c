@@ -18,6 +18,7 @@
  *   > none [for MS]                  nothing (more) was sent, or is within MS
  *   >> A:B                           data A..B is there, in order, in however many segments, and nothing else
  *   acks FROM TO STEP                inject bare ACKs, one by one
+ *   flow MS RTT                      for so long all we send is acknowledged a round trip later, every two segments
  *   drain                            whatever we sent is not looked at
  *   wait MS
  *   send N | finish | abort | pause | resume | timer MS
@@ -58,6 +59,7 @@ static struct {
 	uint64_t rcvd, queued;
 	unsigned timers;
 	uint32_t ts_base, ts_last;
+	uint32_t sent_end, ack_said; /* for flow: where our data ends, the last ACK injected; relative */
 	bool have_ts;
 	uint16_t port_before, my_port; /* 80, or what connect chose */
 	uint8_t frame[HOST_FRAME_MAX];
@@ -297,7 +299,8 @@ static void inject(char *rest)
 	up();
 	while ((w = word(&rest)) != NULL) {
 		if (strcmp(w, "ack") == 0) {
-			ack = number(&rest) + x.iss;
+			x.ack_said = number(&rest);
+			ack = x.ack_said + x.iss;
 		} else if (strcmp(w, "win") == 0) {
 			win = number(&rest);
 		} else if (strcmp(w, "port") == 0) {
@@ -451,6 +454,8 @@ static void parse(struct seen *s)
 		if (!(s->flags & 0x10))
 			x.my_port = (uint16_t)(h[0] << 8 | h[1]);
 	}
+	if (s->len != 0 && (int32_t)(s->seq - x.iss + s->len - x.sent_end) > 0)
+		x.sent_end = s->seq - x.iss + s->len;
 	if (s->ts && !x.have_ts) {
 		x.have_ts = true;
 		x.ts_base = s->tsval;
@@ -632,6 +637,31 @@ static void acks(char *rest)
 		feed("< . 1 ack %u", at);
 }
 
+static void drain(void)
+{
+	for (settle(); look(); x.frame_len = 0) {
+		struct seen s = {0};
+
+		parse(&s);
+	}
+	x.last_sent = x.now;
+}
+
+static void flow(char *rest)
+{
+	uint64_t until = x.now + number(&rest) * 1000ull, rtt = number(&rest) * 1000ull;
+
+	while (x.now < until) {
+		drain();
+		uint32_t end = x.sent_end;
+
+		pass(rtt, false);
+		while (x.ack_said != end)
+			feed("< . 1 ack %u", end - x.ack_said > 3000 ? x.ack_said + 2000 : end);
+	}
+	drain();
+}
+
 static void open_conn(char *rest)
 {
 	bool ts = false, sack = true, ecn = false;
@@ -783,12 +813,9 @@ static void step(char *line)
 	} else if (strcmp(w, ">") == 0) {
 		expect(rest);
 	} else if (strcmp(w, "drain") == 0) {
-		for (settle(); look(); x.frame_len = 0) {
-			struct seen s = {0};
-
-			parse(&s);
-		}
-		x.last_sent = x.now;
+		drain();
+	} else if (strcmp(w, "flow") == 0) {
+		flow(rest);
 	} else if (strcmp(w, ">>") == 0) {
 		expect_data(rest);
 	} else if (strcmp(w, "acks") == 0) {
