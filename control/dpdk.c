@@ -28,11 +28,15 @@ struct spate_dpdk {
 	struct spate_net_board board;
 };
 
-/* The kernel's side of port i: an interface with the port's MAC address and MTU. Its addresses are the user's. */
+/*
+ * The kernel's side of port i: an interface with the port's MAC address and MTU. Its addresses
+ * are the user's.
+ */
 static int open_tap(struct spate_dpdk *d, unsigned i, char *why, size_t len)
 {
 	struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI};
-	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC), s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC),
+	    s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	int err = 0;
 
 	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "spate%u", i);
@@ -171,7 +175,8 @@ void spate_dpdk_port_line(const struct spate_dpdk *d, unsigned i, char *text, si
 	spate_dpdk_describe(&d->ports[i], text, len);
 }
 
-const char *spate_dpdk_port_status(const struct spate_dpdk *d, unsigned i, struct spate_port_status *out)
+const char *spate_dpdk_port_status(const struct spate_dpdk *d, unsigned i,
+				   struct spate_port_status *out)
 {
 	struct spate_port *p = (struct spate_port *)&d->ports[i]; /* status() only looks */
 

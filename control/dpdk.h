@@ -1,12 +1,13 @@
 /*
- * dpdk.h: from the dpdk: section of the configuration to ports that run. Between reading the configuration and
- * making workers:
+ * dpdk.h: from the dpdk: section of the configuration to ports that run. Between reading the
+ * configuration and making workers:
  *
- *   spate_dpdk_start(cfg, &arena, listeners, n, &d, why, ...)   EAL, ports, and what each worker must know
+ *   spate_dpdk_start(cfg, &arena, listeners, n, &d, why, ...)  EAL, ports, and what each worker
+ *                                                              must know
  *   setup.backend_setup = spate_dpdk_backend_setup(d)
  *   setup.cpu = spate_dpdk_cpu(d, i)
  *   ... workers live and are destroyed
- *   spate_dpdk_stop(d)                                          before the cache is destroyed
+ *   spate_dpdk_stop(d)                                         before the cache is destroyed
  */
 #ifndef SPATE_CONTROL_DPDK_H
 #define SPATE_CONTROL_DPDK_H
@@ -20,28 +21,32 @@ struct spate_dpdk;
 
 /* listeners are borrowed. 0 or negative errno with why filled in; then nothing is left behind. */
 int spate_dpdk_start(const struct spate_config *cfg, const struct spate_arena_info *arena,
-		     const struct spate_listener *listeners, unsigned nlisteners, struct spate_dpdk **out,
-		     char *why, size_t why_len);
+		     const struct spate_listener *listeners, unsigned nlisteners,
+		     struct spate_dpdk **out, char *why, size_t why_len);
 const struct spate_dpdk_setup *spate_dpdk_backend_setup(const struct spate_dpdk *d);
 int spate_dpdk_cpu(const struct spate_dpdk *d, unsigned worker); /* -1: not pinned */
 unsigned spate_dpdk_ports(const struct spate_dpdk *d);
-void spate_dpdk_port_line(const struct spate_dpdk *d, unsigned i, char *text, size_t len); /* for the log */
+void spate_dpdk_port_line(const struct spate_dpdk *d, unsigned i, char *text,
+			  size_t len); /* for the log */
 /* The port's name is good until stop. Any thread. */
-const char *spate_dpdk_port_status(const struct spate_dpdk *d, unsigned i, struct spate_port_status *out);
+const char *spate_dpdk_port_status(const struct spate_dpdk *d, unsigned i,
+				   struct spate_port_status *out);
 void spate_dpdk_stop(struct spate_dpdk *d); /* NULL is fine */
 
 /*
- * The same as a table: run.c is linked without DPDK too (tests), so main() hands this to it where there is DPDK.
+ * The same as a table: run.c is linked without DPDK too (tests), so main() hands this to it where
+ * there is DPDK.
  */
 struct spate_dpdk_ops {
 	int (*start)(const struct spate_config *cfg, const struct spate_arena_info *arena,
-		     const struct spate_listener *listeners, unsigned nlisteners, struct spate_dpdk **out, char *why,
-		     size_t why_len);
+		     const struct spate_listener *listeners, unsigned nlisteners,
+		     struct spate_dpdk **out, char *why, size_t why_len);
 	const struct spate_dpdk_setup *(*setup)(const struct spate_dpdk *d);
 	int (*cpu)(const struct spate_dpdk *d, unsigned worker);
 	unsigned (*ports)(const struct spate_dpdk *d);
 	void (*port_line)(const struct spate_dpdk *d, unsigned i, char *text, size_t len);
-	const char *(*port_status)(const struct spate_dpdk *d, unsigned i, struct spate_port_status *out);
+	const char *(*port_status)(const struct spate_dpdk *d, unsigned i,
+				   struct spate_port_status *out);
 	void (*stop)(struct spate_dpdk *d);
 	const struct spate_backend_ops *backend;
 };

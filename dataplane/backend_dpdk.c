@@ -5,12 +5,13 @@
  *     (worker: control's messages)
  *     flush:  tcp cuts segments, as many as the port takes ─► tx bursts
  *
- * Sleeping. A device cannot wake us (few of them can, and none of the vdevs), so an idle worker sleeps in steps
- * that grow from SLEEP_MIN_US to SLEEP_MAX_US: a packet waits one step at most, and an edge that was busy a moment
- * ago is still spinning. docs/design/port.md has what a wake-up costs.
+ * Sleeping. A device cannot wake us (few of them can, and none of the vdevs), so an idle worker
+ * sleeps in steps that grow from SLEEP_MIN_US to SLEEP_MAX_US: a packet waits one step at most,
+ * and an edge that was busy a moment ago is still spinning. docs/design/port.md has what a
+ * wake-up costs.
  *
- *     since the last packet:   0 ........ SPIN_US     then
- *                              no sleep               sleeps of 5 us, 10, 20, ... 500 us; any packet: back to 0
+ *     since the last packet:   0 .... SPIN_US     then
+ *                              no sleep           5 us, 10, 20, ... 500 us; any packet: back to 0
  */
 #include "dataplane/backend_dpdk.h"
 
@@ -28,15 +29,17 @@
 #include "dataplane/port/eal.h"
 #include "dataplane/stream/tcp.h"
 
-#define SPIN_US      100u
-#define SLEEP_MIN_US 5u
-#define SLEEP_MAX_US 500u
+#define SPIN_US       100u
+#define SLEEP_MIN_US  5u
+#define SLEEP_MAX_US  500u
 #define WALL_EVERY_US 10000u
 #define TAP_EVERY_US  200u
 #define TAP_BATCH     16
 #define TAP_BYTES     9728
-/* As long as the socket backend goes on reading once its FIN is out: a viewer who does not close holds no
- * connection of the limit for longer. */
+/*
+ * As long as the socket backend goes on reading once its FIN is out: a viewer who does not close
+ * holds no connection of the limit for longer.
+ */
 #define FIN_WAIT_2_US 2000000u
 
 struct backend {
@@ -95,7 +98,8 @@ static void read_clock(struct spate_worker *w)
 	show_usage(w);
 }
 
-static int add_port(struct backend *b, const struct spate_worker *w, const struct spate_dpdk_if *f, const char **why)
+static int add_port(struct backend *b, const struct spate_worker *w, const struct spate_dpdk_if *f,
+		    const char **why)
 {
 	struct spate_net_iface_setup is = {
 		.port = f->port, .queue = w->id, .vlan = f->vlan, .quiet = w->id != 0};
@@ -108,8 +112,9 @@ static int add_port(struct backend *b, const struct spate_worker *w, const struc
 	b->tap_fd[b->nports] = f->tap_fd;
 	b->port[b->nports++] = f->port;
 	for (unsigned k = 0; k < f->naddresses; k++) {
-		err = spate_net_add_address(b->net, (unsigned)i, f->addresses[k].ip, f->addresses[k].prefix);
-		*why = err == -ENOSPC	? "dpdk.ports: too many addresses"
+		err = spate_net_add_address(b->net, (unsigned)i, f->addresses[k].ip,
+					    f->addresses[k].prefix);
+		*why = err == -ENOSPC   ? "dpdk.ports: too many addresses"
 		       : err == -EEXIST ? "dpdk.ports: the same address twice"
 					: "dpdk.ports: an address that no host can have";
 		if (err != 0)
@@ -132,7 +137,8 @@ static void to_tap(void *ctx, unsigned iface, const struct spate_pkt_rx *pkt)
 {
 	struct backend *b = ctx;
 
-	if (b->tap_fd[iface] >= 0 && pkt->rest == 0 && write(b->tap_fd[iface], pkt->data, pkt->len) < 0)
+	if (b->tap_fd[iface] >= 0 && pkt->rest == 0 &&
+	    write(b->tap_fd[iface], pkt->data, pkt->len) < 0)
 		return;
 }
 
@@ -171,7 +177,8 @@ static void serve_taps(struct spate_worker *w)
 			from_tap(b, i);
 }
 
-static int start_tcp(struct backend *b, struct spate_worker *w, const struct spate_dpdk_setup *s, const char **why)
+static int start_tcp(struct backend *b, struct spate_worker *w, const struct spate_dpdk_setup *s,
+		     const char **why)
 {
 	struct spate_tcp_config cfg;
 	struct spate_tcp_lower lower;
@@ -182,7 +189,10 @@ static int start_tcp(struct backend *b, struct spate_worker *w, const struct spa
 	} else {
 		spate_tcp_config_init(&cfg);
 		cfg.fin_wait_2_us = FIN_WAIT_2_US;
-		/* Some more than the limit: those over it are refused in order, not left unanswered. */
+		/*
+		 * Some more than the limit: those over it are refused in order, not left
+		 * unanswered.
+		 */
 		cfg.max_conns = w->config->max_connections + w->config->max_connections / 8 + 64;
 	}
 	cfg.user_bytes = spate_stream_tcp_bytes();
@@ -284,7 +294,10 @@ static unsigned receive(struct spate_worker *w, unsigned i)
 	return n;
 }
 
-/* At most until net's or tcp's next timer, the caller's limit, and the step that idleness has earned. */
+/*
+ * At most until net's or tcp's next timer, the caller's limit, and the step that idleness has
+ * earned.
+ */
 static void nap(struct spate_worker *w, uint32_t wait_us)
 {
 	struct backend *b = of(w);
@@ -364,7 +377,8 @@ static void dpdk_close(struct spate_worker *w)
 
 const uint64_t *spate_dpdk_net_counts(const struct spate_worker *w)
 {
-	return w->backend_ops == &spate_dpdk_backend && of(w) != NULL ? spate_net_counts(of(w)->net) : NULL;
+	return w->backend_ops == &spate_dpdk_backend && of(w) != NULL ? spate_net_counts(of(w)->net)
+								      : NULL;
 }
 
 const struct spate_backend_ops spate_dpdk_backend = {

@@ -1,9 +1,9 @@
 /*
- * backend_dpdk.h: a worker over our own TCP/IP. One turn is: receive a burst from each port, net, tcp, and at the
- * end of the worker's turn whatever was queued goes out in bursts.
+ * backend_dpdk.h: a worker over our own TCP/IP. One turn is: receive a burst from each port, net,
+ * tcp, and at the end of the worker's turn whatever was queued goes out in bursts.
  *
- * control/dpdk.c starts the EAL, opens the ports with a queue for each worker, and gives each worker
- * spate_dpdk_backend with a struct spate_dpdk_setup; all of that outlives the workers.
+ * control/dpdk.c starts the EAL, opens the ports with a queue for each worker, and gives each
+ * worker spate_dpdk_backend with a struct spate_dpdk_setup; all of that outlives the workers.
  */
 #ifndef SPATE_BACKEND_DPDK_H
 #define SPATE_BACKEND_DPDK_H
@@ -40,7 +40,10 @@ struct spate_dpdk_setup {
 
 extern const struct spate_backend_ops spate_dpdk_backend;
 
-/* Counters of a worker's net/, for the tests and for whoever shows them; NULL for another backend. */
+/*
+ * Counters of a worker's net/, for the tests and for whoever shows them; NULL for another
+ * backend.
+ */
 const uint64_t *spate_dpdk_net_counts(const struct spate_worker *w);
 
 #endif

@@ -1,7 +1,8 @@
 /*
- * arp.c: RFC 826, with the checks that keep a stranger from moving our neighbours at will: only answers to our
- * questions and requests for our addresses teach something new; other claims only update what we use already.
- * Claims to an address of ours are answered once a second at most (RFC 5227 2.4, defend).
+ * arp.c: RFC 826, with the checks that keep a stranger from moving our neighbours at will: only
+ * answers to our questions and requests for our addresses teach something new; other claims only
+ * update what we use already. Claims to an address of ours are answered once a second at most
+ * (RFC 5227 2.4, defend).
  */
 #include "dataplane/net/internal.h"
 
@@ -37,7 +38,8 @@ static void send_arp(struct spate_net *n, unsigned iface, const uint8_t dst_mac[
 void spate_net_arp_request(struct spate_net *n, unsigned iface, const uint8_t target[4],
 			   const uint8_t source[4], const uint8_t *unicast_mac)
 {
-	send_arp(n, iface, unicast_mac != NULL ? unicast_mac : everybody, ARP_REQUEST, source, nobody, target);
+	send_arp(n, iface, unicast_mac != NULL ? unicast_mac : everybody, ARP_REQUEST, source,
+		 nobody, target);
 }
 
 /* RFC 5227 2.3: an announcement is a request for one's own address. */
@@ -59,7 +61,8 @@ enum spate_net_verdict spate_net_arp_input(struct spate_net *n, const struct vie
 
 	if (v->near < ARP_BYTES)
 		return SPATE_NET_DROP_SHORT;
-	if (memcmp(a, "\0\1\x08\0\6\4", 6) != 0 || (load16(a + 6) != ARP_REQUEST && load16(a + 6) != ARP_REPLY))
+	if (memcmp(a, "\0\1\x08\0\6\4", 6) != 0 ||
+	    (load16(a + 6) != ARP_REQUEST && load16(a + 6) != ARP_REPLY))
 		return SPATE_NET_DROP_ARP;
 	map_ip4(sender, a + 14);
 	map_ip4(target, a + 24);
@@ -70,8 +73,8 @@ enum spate_net_verdict spate_net_arp_input(struct spate_net *n, const struct vie
 	const struct address *claimed = spate_net_address_find(n, sender);
 
 	if (claimed != NULL) {
-		if (memcmp(sender_mac, n->iface[v->iface].mac, 6) != 0 && claimed->iface == v->iface &&
-		    spate_net_bucket_take(&n->defend, n->now_us))
+		if (memcmp(sender_mac, n->iface[v->iface].mac, 6) != 0 &&
+		    claimed->iface == v->iface && spate_net_bucket_take(&n->defend, n->now_us))
 			spate_net_arp_announce(n, v->iface, sender + 12);
 		return SPATE_NET_DROP_ARP_CONFLICT;
 	}

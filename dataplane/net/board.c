@@ -17,7 +17,10 @@ void spate_net_board_post(struct spate_net_board *b, const struct spate_net_post
 	uint64_t at = atomic_load_explicit(&b->next, memory_order_relaxed);
 	unsigned i = at % SPATE_BOARD_SLOTS;
 
-	/* Release on each word keeps it after the odd stamp for whoever reads the word with acquire. */
+	/*
+	 * Release on each word keeps it after the odd stamp for whoever reads the word with
+	 * acquire.
+	 */
 	atomic_store_explicit(&b->slot[i].stamp, 2 * at + 1, memory_order_relaxed);
 	for (unsigned w = 0; w < SPATE_BOARD_WORDS; w++)
 		atomic_store_explicit(&b->slot[i].word[w], words[w], memory_order_release);

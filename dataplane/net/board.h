@@ -1,14 +1,16 @@
 /*
- * board.h: what one worker finds out and all need: a neighbour's address (the answer to an ARP request arrives
- * at one queue, whoever asked), and ICMP errors (they are hashed by the router's address, not the connection's).
+ * board.h: what one worker finds out and all need: a neighbour's address (the answer to an ARP
+ * request arrives at one queue, whoever asked), and ICMP errors (they are hashed by the router's
+ * address, not the connection's).
  *
  *   worker: spate_net_board_post()   rare: behind a spinlock
  *   others: spate_net_board_read()   each turn: one load when nothing is new
  *
- *   posts:  ... [7] [8] [9] [. ]     a log that wraps; a reader that is lapped loses posts, which is harmless:
- *                   ^at      ^next   all of them are hints that come again
+ *   posts:  ... [7] [8] [9] [. ]     a log that wraps; a reader that is lapped loses posts,
+ *                   ^at      ^next   which is harmless: all of them are hints that come again
  *
- * A slot is a seqlock: its stamp is odd while it is written; a reader that sees the stamp change drops the copy.
+ * A slot is a seqlock: its stamp is odd while it is written; a reader that sees the stamp change
+ * drops the copy.
  */
 #ifndef SPATE_NET_BOARD_H
 #define SPATE_NET_BOARD_H

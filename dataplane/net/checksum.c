@@ -1,6 +1,6 @@
 /*
- * checksum.c: one's complement sums. Both twins add 32-bit words into 64-bit lanes, which cannot overflow
- * below 2^32 words, and leave the carries to the fold.
+ * checksum.c: one's complement sums. Both twins add 32-bit words into 64-bit lanes, which cannot
+ * overflow below 2^32 words, and leave the carries to the fold.
  */
 #include "dataplane/net/checksum.h"
 
@@ -24,13 +24,14 @@ uint64_t spate_csum_plain(const void *p, size_t n)
 		b += 2;
 	}
 	if (n != 0)
-		sum += *b; /* the missing byte counts as 0 and comes last: the high byte, in memory order */
+		sum += *b; /* the missing byte counts as 0 and comes last: the high byte, in memory
+			      order */
 	return sum;
 }
 
 /*
- * 64 bytes a turn: each 32-byte load is split into its even and odd 32-bit words, each widened to 64 bits by a
- * mask or a shift, and added in four independent accumulators.
+ * 64 bytes a turn: each 32-byte load is split into its even and odd 32-bit words, each widened to
+ * 64 bits by a mask or a shift, and added in four independent accumulators.
  */
 __attribute__((target("avx2"))) uint64_t spate_csum_avx2(const void *p, size_t n)
 {

@@ -1,9 +1,10 @@
 /*
  * checksum.h: the Internet checksum (RFC 1071) and its incremental update (RFC 1624).
  *
- * A sum is a 64-bit accumulator of 16-bit words in memory order (so no byte is ever swapped); sums of pieces are
- * added, a piece that starts at an odd offset is swapped first (spate_csum_odd). fold gives the 16 bits to
- * store after ~. Two's worth of AVX2 with its plain twin; tests/unit/net compares them.
+ * A sum is a 64-bit accumulator of 16-bit words in memory order (so no byte is ever swapped);
+ * sums of pieces are added, a piece that starts at an odd offset is swapped first
+ * (spate_csum_odd). fold gives the 16 bits to store after ~. Two's worth of AVX2 with its plain
+ * twin; tests/unit/net compares them.
  */
 #ifndef SPATE_CHECKSUM_H
 #define SPATE_CHECKSUM_H

@@ -1,10 +1,10 @@
 /* icmp4.c: ICMP (RFC 792, RFC 1122 3.2.2, RFC 1191): echo, errors in and out. */
 #include "dataplane/net/internal.h"
 
-#define ECHO_REPLY    0
-#define UNREACHABLE   3
-#define ECHO_REQUEST  8
-#define FRAG_NEEDED   4 /* code of UNREACHABLE */
+#define ECHO_REPLY   0
+#define UNREACHABLE  3
+#define ECHO_REQUEST 8
+#define FRAG_NEEDED  4 /* code of UNREACHABLE */
 
 /* RFC 1191 7.1: when a router does not say its MTU, the next plateau below what was too big. */
 static uint32_t plateau(uint32_t len)
@@ -22,7 +22,8 @@ static enum spate_net_verdict error_input(struct spate_net *n, const uint8_t *ic
 					  struct spate_net_in *in)
 {
 	const uint8_t *quote = icmp + 8;
-	struct spate_net_event ev = {.type = SPATE_NET_UNREACHABLE, .hard = icmp[1] == 2 || icmp[1] == 3 || icmp[1] == 13};
+	struct spate_net_event ev = {.type = SPATE_NET_UNREACHABLE,
+				     .hard = icmp[1] == 2 || icmp[1] == 3 || icmp[1] == 13};
 	uint32_t hl;
 
 	if (len < 8 + 28)
@@ -50,7 +51,8 @@ static enum spate_net_verdict error_input(struct spate_net *n, const uint8_t *ic
 	return SPATE_NET_ICMP_EVENT;
 }
 
-static enum spate_net_verdict echo(struct spate_net *n, const struct view *v, const uint8_t *icmp, uint32_t len)
+static enum spate_net_verdict echo(struct spate_net *n, const struct view *v, const uint8_t *icmp,
+				   uint32_t len)
 {
 	const uint8_t *ip = v->ip;
 
@@ -65,11 +67,17 @@ static enum spate_net_verdict echo(struct spate_net *n, const struct view *v, co
 	uint8_t *out = tx->head + tx->l2_len, *reply = out + 20;
 	uint16_t csum;
 
-	/* The reply goes back the way the request came; no neighbour is asked, no route looked up. */
+	/*
+	 * The reply goes back the way the request came; no neighbour is asked, no route looked
+	 * up.
+	 */
 	spate_net_ip4_header(n, out, PROTO_ICMP, ip + 16, ip + 12, len);
 	memcpy(reply, icmp, 8);
 	reply[0] = ECHO_REPLY;
-	/* Type 8 became 0: the sum is 0x0800 less, so its complement is that much more (RFC 1624). */
+	/*
+	 * Type 8 became 0: the sum is 0x0800 less, so its complement is that much more (RFC
+	 * 1624).
+	 */
 	memcpy(&csum, icmp + 2, 2);
 	csum = spate_csum_fold((uint64_t)csum + __builtin_bswap16(0x0800));
 	memcpy(reply + 2, &csum, 2);
@@ -78,8 +86,8 @@ static enum spate_net_verdict echo(struct spate_net *n, const struct view *v, co
 	return SPATE_NET_ECHO;
 }
 
-enum spate_net_verdict spate_net_icmp4_input(struct spate_net *n, const struct view *v, uint8_t *icmp,
-					     uint32_t len, struct spate_net_in *in)
+enum spate_net_verdict spate_net_icmp4_input(struct spate_net *n, const struct view *v,
+					     uint8_t *icmp, uint32_t len, struct spate_net_in *in)
 {
 	if (len < 8 || v->near != v->len)
 		return SPATE_NET_DROP_ICMP;
@@ -123,16 +131,17 @@ void spate_net_unreachable(struct spate_net *n, const struct view *v, uint8_t co
 		spate_net_ip6_header(ip, PROTO_ICMP6, 64, v->ip + 24, v->ip + 8, 8 + quote);
 		icmp[0] = 1; /* RFC 4443 3.1 */
 		icmp[1] = code6;
-		csum = (uint16_t)~spate_csum_fold(spate_csum_plain(icmp, 8 + quote) +
-						  spate_net_pseudo6(ip + 8, ip + 24, PROTO_ICMP6, 8 + quote));
+		csum = (uint16_t)~spate_csum_fold(
+			spate_csum_plain(icmp, 8 + quote) +
+			spate_net_pseudo6(ip + 8, ip + 24, PROTO_ICMP6, 8 + quote));
 	}
 	memcpy(icmp + 2, &csum, 2);
 	tx->head_len = (uint16_t)(tx->l2_len + (ip4 ? 20 : 40) + 8 + quote);
 	spate_net_frame_send(n, v->iface, tx);
 }
 
-void spate_net_copy_tail(struct spate_net *n, struct spate_pkt_tx *tx, uint32_t after, const uint8_t *bytes,
-			 uint32_t len)
+void spate_net_copy_tail(struct spate_net *n, struct spate_pkt_tx *tx, uint32_t after,
+			 const uint8_t *bytes, uint32_t len)
 {
 	tx->head_len = (uint16_t)(tx->l2_len + after);
 	if (tx->head_len + len <= SPATE_PKT_HEAD) {

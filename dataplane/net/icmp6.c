@@ -1,4 +1,7 @@
-/* icmp6.c: ICMPv6 (RFC 4443, RFC 8201): echo, errors, and where neighbour discovery and MLD branch off. */
+/*
+ * icmp6.c: ICMPv6 (RFC 4443, RFC 8201): echo, errors, and where neighbour discovery and MLD
+ * branch off.
+ */
 #include "dataplane/net/internal.h"
 
 #define UNREACHABLE  1
@@ -13,7 +16,8 @@ static enum spate_net_verdict error_input(struct spate_net *n, const uint8_t *ic
 					  struct spate_net_in *in)
 {
 	const uint8_t *quote = icmp + 8;
-	struct spate_net_event ev = {.type = SPATE_NET_UNREACHABLE, .hard = icmp[1] == 1 || icmp[1] == 4};
+	struct spate_net_event ev = {.type = SPATE_NET_UNREACHABLE,
+				     .hard = icmp[1] == 1 || icmp[1] == 4};
 
 	/* What we send has no extension headers, so TCP follows at once. */
 	if (len < 8 + 48 || quote[0] >> 4 != 6 || quote[6] != PROTO_TCP)
@@ -35,7 +39,8 @@ static enum spate_net_verdict error_input(struct spate_net *n, const uint8_t *ic
 	return SPATE_NET_ICMP_EVENT;
 }
 
-static enum spate_net_verdict echo(struct spate_net *n, const struct view *v, const uint8_t *icmp, uint32_t len)
+static enum spate_net_verdict echo(struct spate_net *n, const struct view *v, const uint8_t *icmp,
+				   uint32_t len)
 {
 	const uint8_t *src = v->ip + 24;
 
@@ -62,20 +67,21 @@ static enum spate_net_verdict echo(struct spate_net *n, const struct view *v, co
 	reply[0] = ECHO_REPLY;
 	memset(reply + 2, 0, 2);
 	csum = (uint16_t)~spate_csum_fold(spate_net_pseudo6(out + 8, out + 24, PROTO_ICMP6, len) +
-					  spate_csum_words(reply, 8) + spate_csum(icmp + 8, len - 8));
+					  spate_csum_words(reply, 8) +
+					  spate_csum(icmp + 8, len - 8));
 	memcpy(reply + 2, &csum, 2);
 	spate_net_copy_tail(n, tx, 40 + 8, icmp + 8, len - 8);
 	spate_net_frame_send(n, v->iface, tx);
 	return SPATE_NET_ECHO;
 }
 
-enum spate_net_verdict spate_net_icmp6_input(struct spate_net *n, const struct view *v, uint8_t *icmp,
-					     uint32_t len, struct spate_net_in *in)
+enum spate_net_verdict spate_net_icmp6_input(struct spate_net *n, const struct view *v,
+					     uint8_t *icmp, uint32_t len, struct spate_net_in *in)
 {
 	if (len < 8 || v->near != v->len)
 		return SPATE_NET_DROP_ICMP;
-	if (spate_csum_fold(spate_net_pseudo6(v->ip + 8, v->ip + 24, PROTO_ICMP6, len) + spate_csum(icmp, len)) !=
-	    0xffff)
+	if (spate_csum_fold(spate_net_pseudo6(v->ip + 8, v->ip + 24, PROTO_ICMP6, len) +
+			    spate_csum(icmp, len)) != 0xffff)
 		return SPATE_NET_DROP_ICMP_CSUM;
 	switch (icmp[0]) {
 	case ECHO_REQUEST:
@@ -88,11 +94,13 @@ enum spate_net_verdict spate_net_icmp6_input(struct spate_net *n, const struct v
 		return spate_net_nd_input(n, v, icmp, len);
 	case MLD_QUERY:
 		/* Queries come from a router on the link, with hop limit 1 (RFC 3810 5.1.14). */
-		if (v->ip[7] != 1 || !is_link_local(v->ip + 8) || !spate_net_bucket_take(&n->icmp, n->now_us))
+		if (v->ip[7] != 1 || !is_link_local(v->ip + 8) ||
+		    !spate_net_bucket_take(&n->icmp, n->now_us))
 			return SPATE_NET_DROP_ICMP;
 		spate_net_mld_report(n, v->iface);
 		return SPATE_NET_ND;
 	default:
-		return SPATE_NET_DROP_ICMP; /* redirects and router advertisements are not followed */
+		return SPATE_NET_DROP_ICMP; /* redirects and router advertisements are not followed
+					     */
 	}
 }

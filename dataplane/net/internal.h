@@ -43,8 +43,8 @@ struct neigh {
 	uint8_t probes;
 	uint8_t nparked;
 	uint8_t parked[PARKED_EACH];
-	uint16_t next;   /* in its bucket */
-	uint64_t at_us;  /* when the state's time is over */
+	uint16_t next;    /* in its bucket */
+	uint64_t at_us;   /* when the state's time is over */
 	uint64_t used_us; /* last time a path was resolved to it */
 };
 
@@ -72,7 +72,10 @@ struct iface {
 	uint64_t mac_cmp; /* mac in the low six bytes of a little-endian load */
 };
 
-/* What a believed ICMP error said of the way to one address; forgotten after ten minutes (RFC 1191 6.3). */
+/*
+ * What a believed ICMP error said of the way to one address; forgotten after ten minutes (RFC
+ * 1191 6.3).
+ */
 struct pmtu {
 	uint8_t ip[16];
 	uint16_t mtu; /* 0: free */
@@ -87,13 +90,14 @@ struct bucket {
 struct spate_net {
 	struct spate_net_hot hot; /* first: net.h casts */
 	unsigned nifaces, naddresses, nroutes, nudp;
-	uint32_t addr4[SPATE_NET_ADDRESSES]; /* network order; the IPv4 ones of address[] again, for the hot check */
+	uint32_t addr4[SPATE_NET_ADDRESSES]; /* network order; the IPv4 ones of address[] again, for
+						the hot check */
 	unsigned naddr4;
 	struct iface iface[SPATE_NET_IFACES];
 	struct address address[SPATE_NET_ADDRESSES];
 	struct route route[SPATE_NET_ROUTES]; /* longest prefix first */
 	uint16_t udp[UDP_PORTS];              /* host order */
-	uint64_t tcp[1024];                   /* a bit a port; only looked at with an exception path */
+	uint64_t tcp[1024]; /* a bit a port; only looked at with an exception path */
 	uint64_t count[SPATE_NET_VERDICTS];
 	uint64_t now_us;
 	uint64_t seed;
@@ -181,16 +185,18 @@ struct view {
 
 /* Each takes the packet and says what became of it; TCP, UDP and ICMP_EVENT append to `in`. */
 enum spate_net_verdict spate_net_arp_input(struct spate_net *n, const struct view *v);
-enum spate_net_verdict spate_net_ip4_input(struct spate_net *n, struct view *v, struct spate_net_in *in);
-enum spate_net_verdict spate_net_ip6_input(struct spate_net *n, struct view *v, struct spate_net_in *in);
-enum spate_net_verdict spate_net_icmp4_input(struct spate_net *n, const struct view *v, uint8_t *icmp,
-					     uint32_t len, struct spate_net_in *in);
-enum spate_net_verdict spate_net_icmp6_input(struct spate_net *n, const struct view *v, uint8_t *icmp,
-					     uint32_t len, struct spate_net_in *in);
-enum spate_net_verdict spate_net_nd_input(struct spate_net *n, const struct view *v, const uint8_t *icmp,
-					  uint32_t len);
-enum spate_net_verdict spate_net_l4_input(struct spate_net *n, struct view *v, uint8_t proto, uint8_t *l4,
-					  uint32_t len, struct spate_net_in *in);
+enum spate_net_verdict spate_net_ip4_input(struct spate_net *n, struct view *v,
+					   struct spate_net_in *in);
+enum spate_net_verdict spate_net_ip6_input(struct spate_net *n, struct view *v,
+					   struct spate_net_in *in);
+enum spate_net_verdict spate_net_icmp4_input(struct spate_net *n, const struct view *v,
+					     uint8_t *icmp, uint32_t len, struct spate_net_in *in);
+enum spate_net_verdict spate_net_icmp6_input(struct spate_net *n, const struct view *v,
+					     uint8_t *icmp, uint32_t len, struct spate_net_in *in);
+enum spate_net_verdict spate_net_nd_input(struct spate_net *n, const struct view *v,
+					  const uint8_t *icmp, uint32_t len);
+enum spate_net_verdict spate_net_l4_input(struct spate_net *n, struct view *v, uint8_t proto,
+					  uint8_t *l4, uint32_t len, struct spate_net_in *in);
 
 /* --- sending of net's own --- */
 /* A packet with the ethernet header written (and the VLAN tag); NULL: counted. */
@@ -203,7 +209,8 @@ void spate_net_ip4_header(struct spate_net *n, uint8_t *ip, uint8_t proto, const
 			  const uint8_t dst[4], uint32_t total);
 void spate_net_ip6_header(uint8_t *ip, uint8_t next, uint8_t hops, const uint8_t src[16],
 			  const uint8_t dst[16], uint32_t total);
-uint64_t spate_net_pseudo6(const uint8_t src[16], const uint8_t dst[16], uint8_t next, uint32_t len);
+uint64_t spate_net_pseudo6(const uint8_t src[16], const uint8_t dst[16], uint8_t next,
+			   uint32_t len);
 void spate_net_arp_request(struct spate_net *n, unsigned iface, const uint8_t target[4],
 			   const uint8_t source[4], const uint8_t *unicast_mac);
 void spate_net_arp_announce(struct spate_net *n, unsigned iface, const uint8_t ip[4]);
@@ -211,9 +218,12 @@ void spate_net_nd_solicit(struct spate_net *n, unsigned iface, const uint8_t tar
 			  const uint8_t source[16], const uint8_t *unicast_mac);
 void spate_net_nd_announce(struct spate_net *n, unsigned iface, const uint8_t ip[16]);
 void spate_net_mld_report(struct spate_net *n, unsigned iface);
-/* Copies len bytes behind the first `after` bytes past the ethernet header; sets head_len and the frag. */
-void spate_net_copy_tail(struct spate_net *n, struct spate_pkt_tx *tx, uint32_t after, const uint8_t *bytes,
-			 uint32_t len);
+/*
+ * Copies len bytes behind the first `after` bytes past the ethernet header; sets head_len and the
+ * frag.
+ */
+void spate_net_copy_tail(struct spate_net *n, struct spate_pkt_tx *tx, uint32_t after,
+			 const uint8_t *bytes, uint32_t len);
 void spate_net_unreachable(struct spate_net *n, const struct view *v, uint8_t code4, uint8_t code6);
 
 /* --- neighbours --- */
@@ -222,11 +232,11 @@ struct neigh *spate_net_neigh_add(struct spate_net *n, unsigned iface, const uin
 /* In use now: starts asking when need be. true: mac is good to use. */
 bool spate_net_neigh_use(struct spate_net *n, struct neigh *e);
 /* Somebody said that ip is at mac. solicited: an answer to our question. */
-void spate_net_neigh_learn(struct spate_net *n, unsigned iface, const uint8_t ip[16], const uint8_t mac[6],
-			   bool solicited, bool create);
+void spate_net_neigh_learn(struct spate_net *n, unsigned iface, const uint8_t ip[16],
+			   const uint8_t mac[6], bool solicited, bool create);
 /* Tells the other workers, when there are any; mac NULL: nothing to tell. */
-void spate_net_neigh_share(struct spate_net *n, unsigned iface, const uint8_t ip[16], const uint8_t *mac,
-			   bool solicited);
+void spate_net_neigh_share(struct spate_net *n, unsigned iface, const uint8_t ip[16],
+			   const uint8_t *mac, bool solicited);
 void spate_net_neigh_confirmed(struct spate_net *n, struct neigh *e);
 void spate_net_moved(struct spate_net *n); /* a path may lead elsewhere now: hot.gen */
 void spate_net_neigh_tick(struct spate_net *n);
@@ -235,7 +245,9 @@ bool spate_net_neigh_park(struct spate_net *n, struct neigh *e, struct spate_txq
 const struct route *spate_net_route_find(const struct spate_net *n, const uint8_t dst[16]);
 const struct address *spate_net_address_find(const struct spate_net *n, const uint8_t ip[16]);
 /* The best source address towards dst on iface, or NULL. */
-const struct address *spate_net_source(const struct spate_net *n, unsigned iface, const uint8_t dst[16]);
-void spate_net_event(struct spate_net *n, struct spate_net_in *in, const struct spate_net_event *ev);
+const struct address *spate_net_source(const struct spate_net *n, unsigned iface,
+				       const uint8_t dst[16]);
+void spate_net_event(struct spate_net *n, struct spate_net_in *in,
+		     const struct spate_net_event *ev);
 
 #endif

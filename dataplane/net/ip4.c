@@ -1,9 +1,9 @@
 /*
  * ip4.c: IPv4 input (RFC 791, RFC 1122 3.2).
  *
- * Fragments are refused: every segment we send has DF and an MSS that fits, so a fragment can only come from a
- * path that fragments what peers sent us without DF (no TCP of this century), or from somebody who wants our
- * memory. docs/design/net.md.
+ * Fragments are refused: every segment we send has DF and an MSS that fits, so a fragment can
+ * only come from a path that fragments what peers sent us without DF (no TCP of this century), or
+ * from somebody who wants our memory. docs/design/net.md.
  */
 #include "dataplane/net/internal.h"
 
@@ -22,7 +22,8 @@ static bool options_good(const uint8_t *p, unsigned len)
 			i++;
 			continue;
 		}
-		if (p[i] == OPT_LSRR || p[i] == OPT_SSRR || i + 1 >= len || p[i + 1] < 2 || i + p[i + 1] > len)
+		if (p[i] == OPT_LSRR || p[i] == OPT_SSRR || i + 1 >= len || p[i + 1] < 2 ||
+		    i + p[i + 1] > len)
 			return false;
 		i += p[i + 1];
 	}
@@ -40,7 +41,8 @@ static bool ours(const struct spate_net *n, const uint8_t dst[4])
 	return false;
 }
 
-enum spate_net_verdict spate_net_ip4_input(struct spate_net *n, struct view *v, struct spate_net_in *in)
+enum spate_net_verdict spate_net_ip4_input(struct spate_net *n, struct view *v,
+					   struct spate_net_in *in)
 {
 	const uint8_t *ip = v->ip;
 	uint32_t hl, total;
@@ -54,7 +56,8 @@ enum spate_net_verdict spate_net_ip4_input(struct spate_net *n, struct view *v, 
 	if (total > v->len)
 		return SPATE_NET_DROP_IP_TRUNCATED;
 	if (!(v->pkt->flags & SPATE_RX_IP_GOOD) &&
-	    ((v->pkt->flags & SPATE_RX_IP_BAD) || spate_csum_fold(spate_csum_plain(ip, hl)) != 0xffff))
+	    ((v->pkt->flags & SPATE_RX_IP_BAD) ||
+	     spate_csum_fold(spate_csum_plain(ip, hl)) != 0xffff))
 		return SPATE_NET_DROP_IP_CSUM;
 	v->len = total; /* what follows is padding */
 	if (v->near > total)

@@ -1,6 +1,6 @@
 /*
- * ip6.c: IPv6 input (RFC 8200). Extension headers are walked within bounds: at most HEADERS_MAX of them and
- * BYTES_MAX bytes, and the upper header must lie in the packet's contiguous part.
+ * ip6.c: IPv6 input (RFC 8200). Extension headers are walked within bounds: at most HEADERS_MAX
+ * of them and BYTES_MAX bytes, and the upper header must lie in the packet's contiguous part.
  */
 #include "dataplane/net/internal.h"
 
@@ -13,7 +13,10 @@
 #define NEXT_NONE     59
 #define NEXT_DSTOPT   60
 
-/* Options whose top two bits are 00 may be skipped when unknown; the others ask for a discard (4.2). */
+/*
+ * Options whose top two bits are 00 may be skipped when unknown; the others ask for a discard
+ * (4.2).
+ */
 static bool options_good(const uint8_t *p, unsigned len)
 {
 	for (unsigned i = 0; i < len;) {
@@ -37,7 +40,8 @@ static enum spate_net_verdict skip_extensions(const struct view *v, uint32_t *at
 		const uint8_t *h = v->ip + *at;
 		uint32_t len;
 
-		if (*next != NEXT_HOPOPT && *next != NEXT_ROUTING && *next != NEXT_FRAGMENT && *next != NEXT_DSTOPT)
+		if (*next != NEXT_HOPOPT && *next != NEXT_ROUTING && *next != NEXT_FRAGMENT &&
+		    *next != NEXT_DSTOPT)
 			return SPATE_NET_VERDICTS; /* the upper one */
 		if (i == HEADERS_MAX || (*next == NEXT_HOPOPT && i != 0) || *at + 8 > v->near)
 			return SPATE_NET_DROP_IP_EXTENSION;
@@ -46,10 +50,12 @@ static enum spate_net_verdict skip_extensions(const struct view *v, uint32_t *at
 			return SPATE_NET_DROP_IP_EXTENSION;
 		if (*next == NEXT_FRAGMENT) {
 			if ((load16(h + 2) & 0xfff9) != 0)
-				return SPATE_NET_DROP_FRAGMENT; /* an atomic one is whole (RFC 6946) */
+				return SPATE_NET_DROP_FRAGMENT; /* an atomic one is whole (RFC 6946)
+								 */
 		} else if (*next == NEXT_ROUTING) {
 			if (h[3] != 0)
-				return SPATE_NET_DROP_IP_EXTENSION; /* segments left: we are no router */
+				return SPATE_NET_DROP_IP_EXTENSION; /* segments left: we are no
+								       router */
 		} else if (!options_good(h + 2, len - 2)) {
 			return SPATE_NET_DROP_IP_EXTENSION;
 		}
@@ -74,7 +80,8 @@ static bool our_group(const struct spate_net *n, const uint8_t dst[16])
 	return false;
 }
 
-enum spate_net_verdict spate_net_ip6_input(struct spate_net *n, struct view *v, struct spate_net_in *in)
+enum spate_net_verdict spate_net_ip6_input(struct spate_net *n, struct view *v,
+					   struct spate_net_in *in)
 {
 	const uint8_t *ip = v->ip, *src = ip + 8, *dst = ip + 24;
 	uint32_t at = 40, total;
@@ -92,7 +99,8 @@ enum spate_net_verdict spate_net_ip6_input(struct spate_net *n, struct view *v, 
 	if (v->near > total)
 		v->near = total;
 	/* A mapped address on the wire is somebody's trick (RFC 4942 2.2). */
-	if (src[0] == 0xff || is_ip4(src) || memcmp(src, dst, 16) == 0 || (ip_is_zero(src) && next != PROTO_ICMP6))
+	if (src[0] == 0xff || is_ip4(src) || memcmp(src, dst, 16) == 0 ||
+	    (ip_is_zero(src) && next != PROTO_ICMP6))
 		return SPATE_NET_DROP_IP_SOURCE;
 	if (dst[0] == 0xff) {
 		if (!our_group(n, dst))

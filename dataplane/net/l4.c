@@ -15,7 +15,8 @@ void spate_seg_addrs(const struct spate_seg *s, uint8_t src[16], uint8_t dst[16]
 }
 
 /* Sum over all of l4, the parts in further buffers included. */
-static uint64_t sum_l4(struct spate_net *n, const struct view *v, const uint8_t *l4, uint32_t near, uint32_t len)
+static uint64_t sum_l4(struct spate_net *n, const struct view *v, const uint8_t *l4, uint32_t near,
+		       uint32_t len)
 {
 	struct spate_port *port = n->iface[v->iface].hot.txq.port;
 	struct iovec iov[64];
@@ -38,8 +39,8 @@ static uint64_t sum_l4(struct spate_net *n, const struct view *v, const uint8_t 
 	return sum + (near & 1 ? spate_csum_odd(rest) : rest);
 }
 
-static bool checksum_good(struct spate_net *n, const struct view *v, uint8_t proto, const uint8_t *l4,
-			  uint32_t near, uint32_t len)
+static bool checksum_good(struct spate_net *n, const struct view *v, uint8_t proto,
+			  const uint8_t *l4, uint32_t near, uint32_t len)
 {
 	uint64_t sum;
 
@@ -50,7 +51,8 @@ static bool checksum_good(struct spate_net *n, const struct view *v, uint8_t pro
 	if (v->ip[0] >> 4 == 4) {
 		if (proto == PROTO_UDP && l4[6] == 0 && l4[7] == 0)
 			return true; /* RFC 768: none was made */
-		sum = spate_csum_words(v->ip + 12, 8) + __builtin_bswap16(proto) + __builtin_bswap16((uint16_t)len);
+		sum = spate_csum_words(v->ip + 12, 8) + __builtin_bswap16(proto) +
+		      __builtin_bswap16((uint16_t)len);
 	} else {
 		sum = spate_net_pseudo6(v->ip + 8, v->ip + 24, proto, len);
 	}
@@ -65,8 +67,8 @@ static bool udp_open(const struct spate_net *n, uint16_t port)
 	return false;
 }
 
-enum spate_net_verdict spate_net_l4_input(struct spate_net *n, struct view *v, uint8_t proto, uint8_t *l4,
-					  uint32_t len, struct spate_net_in *in)
+enum spate_net_verdict spate_net_l4_input(struct spate_net *n, struct view *v, uint8_t proto,
+					  uint8_t *l4, uint32_t len, struct spate_net_in *in)
 {
 	uint32_t at = (uint32_t)(l4 - v->ip);
 	uint32_t near = v->near > at ? v->near - at : 0;
@@ -140,7 +142,8 @@ void spate_net_udp_close(struct spate_net *n, uint16_t port)
 			n->udp[i] = n->udp[--n->nudp];
 }
 
-int spate_net_udp_send(struct spate_net *n, struct spate_net_path *p, const void *payload, size_t len)
+int spate_net_udp_send(struct spate_net *n, struct spate_net_path *p, const void *payload,
+		       size_t len)
 {
 	uint32_t l4_len = 8;
 

@@ -19,8 +19,9 @@ static enum spate_tcp_path_verdict path(void *net, const uint8_t local[16], cons
 	memcpy(out->head, p.head, SPATE_TCP_PATH_HEAD);
 	if (p.gen != 0)
 		return SPATE_TCP_PATH_READY;
-	return p.neigh != NEIGH_NONE && n->neigh[p.neigh].state == NEIGH_INCOMPLETE ? SPATE_TCP_PATH_PENDING
-										    : SPATE_TCP_PATH_NONE;
+	return p.neigh != NEIGH_NONE && n->neigh[p.neigh].state == NEIGH_INCOMPLETE
+		       ? SPATE_TCP_PATH_PENDING
+		       : SPATE_TCP_PATH_NONE;
 }
 
 static bool source(void *net, const uint8_t peer[16], uint8_t local[16])
@@ -45,7 +46,8 @@ void spate_net_lower(struct spate_net *n, struct spate_tcp_lower *out)
 	};
 }
 
-bool spate_net_tcp_in(struct spate_net *n, const struct spate_seg *s, uint8_t *scratch, struct spate_tcp_in *in)
+bool spate_net_tcp_in(struct spate_net *n, const struct spate_seg *s, uint8_t *scratch,
+		      struct spate_tcp_in *in)
 {
 	*in = (struct spate_tcp_in){
 		.src = spate_seg_src(s),

@@ -1,17 +1,18 @@
 /*
- * nd.c: neighbour solicitation and advertisement (RFC 4861 7), and the MLDv2 report that makes a snooping switch
- * pass solicitations on to us (RFC 3810). Both only believe what comes from the link itself: hop limit 255.
+ * nd.c: neighbour solicitation and advertisement (RFC 4861 7), and the MLDv2 report that makes a
+ * snooping switch pass solicitations on to us (RFC 3810). Both only believe what comes from the
+ * link itself: hop limit 255.
  */
 #include "dataplane/net/internal.h"
 
-#define NS              135
-#define NA              136
-#define OPT_SOURCE_MAC  1
-#define OPT_TARGET_MAC  2
-#define NA_SOLICITED    0x40
-#define NA_OVERRIDE     0x20
-#define MLD2_REPORT     143
-#define MLD_TO_EXCLUDE  4
+#define NS             135
+#define NA             136
+#define OPT_SOURCE_MAC 1
+#define OPT_TARGET_MAC 2
+#define NA_SOLICITED   0x40
+#define NA_OVERRIDE    0x20
+#define MLD2_REPORT    143
+#define MLD_TO_EXCLUDE 4
 
 static const uint8_t all_nodes[16] = {0xff, 0x02, [15] = 1};
 
@@ -33,8 +34,9 @@ static void group_mac(const uint8_t group[16], uint8_t mac[6])
 }
 
 /* An NS or NA with its one option. flags: of NA. */
-static void send_nd(struct spate_net *n, unsigned iface, const uint8_t mac[6], uint8_t type, uint8_t flags,
-		    const uint8_t src[16], const uint8_t dst[16], const uint8_t target[16])
+static void send_nd(struct spate_net *n, unsigned iface, const uint8_t mac[6], uint8_t type,
+		    uint8_t flags, const uint8_t src[16], const uint8_t dst[16],
+		    const uint8_t target[16])
 {
 	struct spate_pkt_tx *tx = spate_net_frame(n, iface, mac, ETH_IP6);
 
@@ -51,7 +53,8 @@ static void send_nd(struct spate_net *n, unsigned iface, const uint8_t mac[6], u
 	m[24] = type == NS ? OPT_SOURCE_MAC : OPT_TARGET_MAC;
 	m[25] = 1;
 	memcpy(m + 26, n->iface[iface].mac, 6);
-	csum = (uint16_t)~spate_csum_fold(spate_net_pseudo6(src, dst, PROTO_ICMP6, 32) + spate_csum_words(m, 32));
+	csum = (uint16_t)~spate_csum_fold(spate_net_pseudo6(src, dst, PROTO_ICMP6, 32) +
+					  spate_csum_words(m, 32));
 	memcpy(m + 2, &csum, 2);
 	tx->head_len = (uint16_t)(tx->l2_len + 40 + 32);
 	spate_net_frame_send(n, iface, tx);
@@ -103,8 +106,8 @@ static bool on_link(const struct spate_net *n, unsigned iface, const uint8_t ip[
 	return is_link_local(ip) || (r != NULL && r->direct && r->iface == iface);
 }
 
-static enum spate_net_verdict solicitation(struct spate_net *n, const struct view *v, const uint8_t *m,
-					   uint32_t len)
+static enum spate_net_verdict solicitation(struct spate_net *n, const struct view *v,
+					   const uint8_t *m, uint32_t len)
 {
 	const uint8_t *src = v->ip + 8, *dst = v->ip + 24, *target = m + 8, *mac;
 	const struct address *a = spate_net_address_find(n, target);
@@ -113,7 +116,10 @@ static enum spate_net_verdict solicitation(struct spate_net *n, const struct vie
 	if (target[0] == 0xff || !find_mac(m + 24, len - 24, OPT_SOURCE_MAC, &mac))
 		return SPATE_NET_DROP_ND;
 	if (ip_is_zero(src)) {
-		/* Somebody checks whether the address is free (RFC 4862 5.4.3): all shall hear that it is not. */
+		/*
+		 * Somebody checks whether the address is free (RFC 4862 5.4.3): all shall hear
+		 * that it is not.
+		 */
 		solicited_node(target, group);
 		if (mac != NULL || memcmp(dst, group, 16) != 0)
 			return SPATE_NET_DROP_ND;
@@ -129,12 +135,13 @@ static enum spate_net_verdict solicitation(struct spate_net *n, const struct vie
 		return SPATE_NET_DROP_ARP_CONFLICT;
 	if (mac != NULL && on_link(n, v->iface, src))
 		spate_net_neigh_learn(n, v->iface, src, mac, false, true);
-	send_nd(n, v->iface, mac != NULL ? mac : v->eth + 6, NA, NA_SOLICITED | NA_OVERRIDE, target, src, target);
+	send_nd(n, v->iface, mac != NULL ? mac : v->eth + 6, NA, NA_SOLICITED | NA_OVERRIDE, target,
+		src, target);
 	return SPATE_NET_ND;
 }
 
-static enum spate_net_verdict advertisement(struct spate_net *n, const struct view *v, const uint8_t *m,
-					    uint32_t len)
+static enum spate_net_verdict advertisement(struct spate_net *n, const struct view *v,
+					    const uint8_t *m, uint32_t len)
 {
 	const uint8_t *target = m + 8, *mac;
 	bool solicited = m[4] & NA_SOLICITED, override = m[4] & NA_OVERRIDE;
@@ -155,18 +162,20 @@ static enum spate_net_verdict advertisement(struct spate_net *n, const struct vi
 		return SPATE_NET_ND; /* 7.2.5: not a neighbour we care for */
 	if (mac == NULL) {
 		if (solicited)
-			spate_net_neigh_confirmed(n, e); /* an answer to a unicast probe may leave it out */
+			spate_net_neigh_confirmed(
+				n, e); /* an answer to a unicast probe may leave it out */
 		return SPATE_NET_ND;
 	}
 	/* Without override a known address is not replaced. */
-	if (!override && e->state >= NEIGH_REACHABLE && e->state <= NEIGH_PROBE && memcmp(e->mac, mac, 6) != 0)
+	if (!override && e->state >= NEIGH_REACHABLE && e->state <= NEIGH_PROBE &&
+	    memcmp(e->mac, mac, 6) != 0)
 		return SPATE_NET_ND;
 	spate_net_neigh_learn(n, v->iface, target, mac, solicited, false);
 	return SPATE_NET_ND;
 }
 
-enum spate_net_verdict spate_net_nd_input(struct spate_net *n, const struct view *v, const uint8_t *icmp,
-					  uint32_t len)
+enum spate_net_verdict spate_net_nd_input(struct spate_net *n, const struct view *v,
+					  const uint8_t *icmp, uint32_t len)
 {
 	if (v->ip[7] != 255 || icmp[1] != 0 || len < 24)
 		return SPATE_NET_DROP_ND;
@@ -174,7 +183,8 @@ enum spate_net_verdict spate_net_nd_input(struct spate_net *n, const struct view
 }
 
 /* Joins the solicited-node group of ip. */
-static void report(struct spate_net *n, unsigned iface, const uint8_t from[16], const uint8_t ip[16])
+static void report(struct spate_net *n, unsigned iface, const uint8_t from[16],
+		   const uint8_t ip[16])
 {
 	static const uint8_t routers[16] = {0xff, 0x02, [15] = 0x16};
 	const uint32_t len = 8 + 20;

@@ -1,19 +1,19 @@
 /*
- * neigh.c: who is where on the link. One table for ARP and neighbour discovery, the states of RFC 4861 7.3.2 for
- * both, bounded: when it is full the neighbour that was in use longest ago goes.
+ * neigh.c: who is where on the link. One table for ARP and neighbour discovery, the states of RFC
+ * 4861 7.3.2 for both, bounded: when it is full the neighbour that was in use longest ago goes.
  *
- *            use                answer                 30 s, in use: ask            3 times, no answer
- *   (none) ───────► INCOMPLETE ─────────► REACHABLE ───────────────────► PROBE ──────────────────────► FAILED
- *                       │                  ▲   │ 30 s, not in use           ▲                             │
- *                       │ 3 times           answer ▼                        │ 5 s                         │ 3 s
- *                       └──────► FAILED    └─ STALE ──── use ──────────► DELAY                        (asked again)
+ *           use               answer              30 s, in use: ask         no answer
+ *   (none) ──────► INCOMPLETE ───────► REACHABLE ──────────────────► PROBE ──────────► FAILED
+ *                      │                ▲   │ 30 s, not in use         ▲                 │ 3 s
+ *                      │ no answer answer   ▼                          │ 5 s             ▼
+ *                      └────► FAILED    └─ STALE ───── use ────────► DELAY         (asked again)
  *
- * A path keeps a copy of the MAC address; hot.gen moves whenever an address changes or goes away, and then each
- * path looks again at its next packet. So a packet pays one compare, not a look-up.
+ * A path keeps a copy of the MAC address; hot.gen moves whenever an address changes or goes away,
+ * and then each path looks again at its next packet. So a packet pays one compare, not a look-up.
  */
 #include "dataplane/net/internal.h"
 
-#define REACHABLE_US 30000000u  /* RFC 4861 10: 30 s, times 0.5 to 1.5 */
+#define REACHABLE_US 30000000u /* RFC 4861 10: 30 s, times 0.5 to 1.5 */
 #define DELAY_US     5000000u
 #define RETRANS_US   1000000u
 #define PROBES       3
@@ -96,7 +96,8 @@ static struct neigh *take_entry(struct spate_net *n)
 	for (unsigned i = 0; i < SPATE_NET_NEIGHBOURS; i++) {
 		struct neigh *e = &n->neigh[i];
 
-		if (e->state != NEIGH_INCOMPLETE && (oldest == NULL || e->used_us < oldest->used_us))
+		if (e->state != NEIGH_INCOMPLETE &&
+		    (oldest == NULL || e->used_us < oldest->used_us))
 			oldest = e;
 	}
 	if (oldest == NULL)
@@ -149,7 +150,7 @@ bool spate_net_neigh_use(struct spate_net *n, struct neigh *e)
 	case NEIGH_FAILED:
 		if (n->now_us < e->at_us)
 			return false; /* did not answer a moment ago */
-		/* fall through */
+				      /* fall through */
 	case NEIGH_FREE:
 		e->state = NEIGH_INCOMPLETE;
 		e->probes = 0;
@@ -192,8 +193,8 @@ static void send_parked(struct spate_net *n, struct neigh *e)
 	e->nparked = 0;
 }
 
-void spate_net_neigh_learn(struct spate_net *n, unsigned iface, const uint8_t ip[16], const uint8_t mac[6],
-			   bool solicited, bool create)
+void spate_net_neigh_learn(struct spate_net *n, unsigned iface, const uint8_t ip[16],
+			   const uint8_t mac[6], bool solicited, bool create)
 {
 	struct neigh *e = spate_net_neigh_find(n, iface, ip);
 
@@ -226,9 +227,12 @@ void spate_net_neigh_learn(struct spate_net *n, unsigned iface, const uint8_t ip
 	send_parked(n, e);
 }
 
-/* The other workers may be waiting for this answer, or use the old address. A stranger's chatter is bounded. */
-void spate_net_neigh_share(struct spate_net *n, unsigned iface, const uint8_t ip[16], const uint8_t *mac,
-			   bool solicited)
+/*
+ * The other workers may be waiting for this answer, or use the old address. A stranger's chatter
+ * is bounded.
+ */
+void spate_net_neigh_share(struct spate_net *n, unsigned iface, const uint8_t ip[16],
+			   const uint8_t *mac, bool solicited)
 {
 	struct spate_net_post p = {.type = SPATE_POST_NEIGHBOUR, .solicited = solicited};
 

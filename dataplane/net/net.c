@@ -129,7 +129,8 @@ static void link_local_of(const uint8_t mac[6], uint8_t ip[16])
 	memcpy(ip + 13, mac + 3, 3);
 }
 
-int spate_net_add_address(struct spate_net *n, unsigned iface, const uint8_t ip[16], unsigned prefix)
+int spate_net_add_address(struct spate_net *n, unsigned iface, const uint8_t ip[16],
+			  unsigned prefix)
 {
 	bool ip4 = is_ip4(ip);
 	uint8_t ll[16];
@@ -151,7 +152,8 @@ int spate_net_add_address(struct spate_net *n, unsigned iface, const uint8_t ip[
 	return add_address(n, iface, ip, ip4 ? prefix + 96 : prefix);
 }
 
-int spate_net_add_route(struct spate_net *n, const uint8_t dst[16], unsigned prefix, const uint8_t gateway[16])
+int spate_net_add_route(struct spate_net *n, const uint8_t dst[16], unsigned prefix,
+			const uint8_t gateway[16])
 {
 	struct route r = {.prefix = (uint8_t)(is_ip4(dst) ? prefix + 96 : prefix)};
 	const struct route *via = spate_net_route_find(n, gateway);
@@ -217,7 +219,8 @@ bool spate_net_local(const struct spate_net *n, const uint8_t ip[16])
 }
 
 /* RFC 6724 section 5, what of it matters here: same scope, then the longest common prefix. */
-const struct address *spate_net_source(const struct spate_net *n, unsigned iface, const uint8_t dst[16])
+const struct address *spate_net_source(const struct spate_net *n, unsigned iface,
+				       const uint8_t dst[16])
 {
 	const struct address *best = NULL;
 	bool ip4 = is_ip4(dst), want_ll = is_link_local(dst);
@@ -250,7 +253,8 @@ bool spate_net_bucket_take(struct bucket *b, uint64_t now_us)
 		uint64_t fresh = elapsed * b->rate / 1000000;
 
 		if (fresh != 0) {
-			b->tokens = b->tokens + fresh < b->rate ? b->tokens + (uint32_t)fresh : b->rate;
+			b->tokens =
+				b->tokens + fresh < b->rate ? b->tokens + (uint32_t)fresh : b->rate;
 			b->at_us += fresh * 1000000 / b->rate;
 		}
 	}
@@ -260,7 +264,8 @@ bool spate_net_bucket_take(struct bucket *b, uint64_t now_us)
 	return true;
 }
 
-static enum spate_net_verdict exception(struct spate_net *n, const struct view *v, enum spate_net_verdict why)
+static enum spate_net_verdict exception(struct spate_net *n, const struct view *v,
+					enum spate_net_verdict why)
 {
 	if (n->setup.exception == NULL)
 		return why;
@@ -271,15 +276,18 @@ static enum spate_net_verdict exception(struct spate_net *n, const struct view *
 /* What the kernel behind the exception path could make something of. */
 static bool not_ours(enum spate_net_verdict v)
 {
-	return v == SPATE_NET_DROP_TCP_PORT || v == SPATE_NET_DROP_FRAGMENT || v == SPATE_NET_DROP_ICMP ||
-	       v == SPATE_NET_DROP_ICMP_QUOTE || v == SPATE_NET_DROP_ETHERTYPE || v == SPATE_NET_DROP_VLAN || v == SPATE_NET_DROP_IP_NOT_US ||
-	       v == SPATE_NET_DROP_PROTOCOL || v == SPATE_NET_DROP_UDP_PORT;
+	return v == SPATE_NET_DROP_TCP_PORT || v == SPATE_NET_DROP_FRAGMENT ||
+	       v == SPATE_NET_DROP_ICMP || v == SPATE_NET_DROP_ICMP_QUOTE ||
+	       v == SPATE_NET_DROP_ETHERTYPE || v == SPATE_NET_DROP_VLAN ||
+	       v == SPATE_NET_DROP_IP_NOT_US || v == SPATE_NET_DROP_PROTOCOL ||
+	       v == SPATE_NET_DROP_UDP_PORT;
 }
 
 /* Answers to the questions of the kernel behind the exception path look like answers to ours. */
 static bool for_both(enum spate_net_verdict v, const struct spate_pkt_rx *pkt)
 {
-	return !(pkt->data[0] & 1) && (v == SPATE_NET_ARP || v == SPATE_NET_DROP_ARP || v == SPATE_NET_ND);
+	return !(pkt->data[0] & 1) &&
+	       (v == SPATE_NET_ARP || v == SPATE_NET_DROP_ARP || v == SPATE_NET_ND);
 }
 
 static enum spate_net_verdict input(struct spate_net *n, unsigned i, struct spate_pkt_rx *pkt,
@@ -359,7 +367,8 @@ static void read_board(struct spate_net *n, struct spate_net_in *in)
 {
 	struct spate_net_post p;
 
-	while (in->nevents < SPATE_NET_EVENTS && spate_net_board_read(n->setup.board, &n->board_at, &p)) {
+	while (in->nevents < SPATE_NET_EVENTS &&
+	       spate_net_board_read(n->setup.board, &n->board_at, &p)) {
 		if (p.worker == n->setup.worker)
 			continue;
 		if (p.type == SPATE_POST_EVENT)

@@ -1,35 +1,34 @@
 /*
- * net.h: ethernet, VLAN, ARP, IPv4, IPv6, neighbour discovery, ICMP, UDP: from frames to segments and back. One
- * struct spate_net a worker, touched by that worker alone. No I/O, no clock: packets come from and go to ports
- * (port.h), and now_us is handed in.
+ * net.h: ethernet, VLAN, ARP, IPv4, IPv6, neighbour discovery, ICMP, UDP: from frames to segments
+ * and back. One struct spate_net a worker, touched by that worker alone. No I/O, no clock: packets
+ * come from and go to ports (port.h), and now_us is handed in.
  *
  * Set up:
- *   spate_net_init(n, &setup)
- *   i = spate_net_add_iface(n, &iface)            one a port
- *   spate_net_add_address / _add_route            a route of length 0 is the gateway
+ *   spate_net_create(&setup)
+ *   i = spate_net_add_iface(n, &iface)    one a port
+ *   spate_net_add_address / _add_route    a route of length 0 is the gateway
  *
  * A turn (backend_dpdk.c):
  *   n_pkts = rx(...)
- *   spate_net_rx(n, i, pkts, n_pkts, now_us, &in) eats what is net's own (ARP, ND, echo), and gives back, in
- *                                                 order: in.tcp[], in.udp[] (views into the packets) and
- *                                                 in.events[] (what ICMP said of a TCP connection)
+ *   spate_net_rx(n, i, pkts, n_pkts, ...) eats what is net's own (ARP, ND, echo), and gives back,
+ *                                         in order: in.tcp[], in.udp[] (views into the packets)
+ *                                         and in.events[] (what ICMP said of a TCP connection)
  *   ... tcp works on them, keeps what it must
  *   rx_free(...)
- *   spate_net_tick(n, now_us)                     retries, probes, expiry; says when it wants to be called next
- *   spate_net_flush(n)                            sends the burst
+ *   spate_net_tick(n, now_us, &in)        retries, probes, expiry; says when to call it next
+ *   spate_net_flush(n)                    sends the burst
  *
- * Sending a segment to where a connection's path leads:
- *   spate_net_path(n, &path, local, lport, remote, rport)    once, at connection set-up
- *   tx = spate_net_begin(n, path)                 NULL: not now (no buffers, or the neighbour is being asked: then
- *                                                 the verdict says so); l2, l3 and the ports are written
- *   ... write the rest of the TCP header at spate_net_l4(tx), set tx->frag, nfrags, frag_len
- *   spate_net_send(n, path, tx, l4_len, ...)      lengths, checksum, out
+ * tcp/ has its headers from lower.h. Others (udp) send on a path:
+ *   spate_net_path(n, &path, ...)         once, at set-up
+ *   tx = spate_net_begin(n, path)         NULL: no buffers now; l2, l3 and the ports are written
+ *   ... write the rest of the header at spate_net_l4(tx), set tx->frag, nfrags, frag_len
+ *   spate_net_send(n, path, tx, ...)      lengths, checksums, out
  *
- * A neighbour that is not known yet is asked for at the first send; that packet waits (one or two a neighbour,
- * header-only ones: SYN, SYN-ACK), others are dropped and counted, TCP sends them again.
+ * A neighbour that is not known yet is asked for at the first send; that packet waits (two a
+ * neighbour at most, without frags), others are dropped and counted.
  *
- * Each packet that goes no further ends in a verdict (tbl: verdicts.def), counted in n->count[].
- * Addresses are 16 bytes, IPv4 as ::ffff:a.b.c.d. Ports are in host order except inside headers.
+ * Each packet that goes no further ends in a verdict (verdicts.def), counted. Addresses are 16
+ * bytes, IPv4 as ::ffff:a.b.c.d. Ports are in host order except inside headers.
  */
 #ifndef SPATE_NET_H
 #define SPATE_NET_H
@@ -43,7 +42,7 @@
 #include "dataplane/port/txq.h"
 
 #define SPATE_NET_IFACES     4
-#define SPATE_NET_ADDRESSES  32  /* over all interfaces, link-local ones included */
+#define SPATE_NET_ADDRESSES  32 /* over all interfaces, link-local ones included */
 #define SPATE_NET_ROUTES     32
 #define SPATE_NET_NEIGHBOURS 1024
 #define SPATE_NET_EVENTS     SPATE_BURST
@@ -68,9 +67,9 @@ struct spate_seg {
 	uint32_t len;             /* bytes from l4 on; those over l4_near are in pkt's rest */
 	uint32_t l4_near;         /* bytes contiguous at l4, at least the whole TCP header */
 	bool ip4;
-	uint8_t tos;              /* traffic class; the low two bits are ECN */
+	uint8_t tos; /* traffic class; the low two bits are ECN */
 	uint8_t iface;
-	uint8_t hops;             /* TTL or hop limit as received */
+	uint8_t hops; /* TTL or hop limit as received */
 };
 
 static inline const uint8_t *spate_seg_src(const struct spate_seg *s)
@@ -85,15 +84,18 @@ static inline const uint8_t *spate_seg_dst(const struct spate_seg *s)
 
 void spate_seg_addrs(const struct spate_seg *s, uint8_t src[16], uint8_t dst[16]);
 
-/* What ICMP said about a TCP packet that we seem to have sent. Believe it only if it matches a live connection
- * and seq lies in what that has in flight (RFC 5927, RFC 8201). */
+/*
+ * What ICMP said about a TCP packet that we seem to have sent. Believe it only if it matches a
+ * live connection and seq lies in what that has in flight (RFC 5927, RFC 8201).
+ */
 struct spate_net_event {
 	enum { SPATE_NET_PMTU, SPATE_NET_UNREACHABLE } type;
 	uint8_t local[16], remote[16];
 	uint16_t lport, rport;
-	uint32_t seq;  /* of the quoted TCP header */
-	uint32_t mtu;  /* PMTU: largest IP packet; at least 68 or 1280 */
-	bool hard;     /* UNREACHABLE: there is nobody (protocol, port, prohibited), not just no way now */
+	uint32_t seq; /* of the quoted TCP header */
+	uint32_t mtu; /* PMTU: largest IP packet; at least 68 or 1280 */
+	bool hard; /* UNREACHABLE: there is nobody (protocol, port, prohibited), not just no way now
+		    */
 };
 
 struct spate_net_in {
@@ -103,29 +105,36 @@ struct spate_net_in {
 };
 
 /*
- * The way to one remote endpoint: a header template and what must be patched in each packet. Embedded in the
- * connection (84 bytes); holds addresses and ports, so that the connection need not.
+ * The way to one remote endpoint: a header template and what must be patched in each packet.
+ * Embedded in the connection (84 bytes); holds addresses and ports, so that the connection need
+ * not.
  */
 struct spate_net_path {
-	uint8_t head[64];  /* ethernet, vlan, ip, source and destination port: as they go out */
+	uint8_t head[64]; /* ethernet, vlan, ip, source and destination port: as they go out */
 	uint8_t l2_len, l3_len;
 	uint8_t iface;
-	uint8_t flags;     /* SPATE_TX_IP4 or 0 */
-	uint16_t mtu;      /* largest IP packet this way; TCP lowers it on PMTU events */
-	uint16_t neigh;    /* entry in the neighbour table */
-	uint32_t gen;      /* of the MAC address in head; 0: not resolved yet */
-	uint32_t ip_sum;   /* IPv4 header sum with length and id 0 */
-	uint32_t pseudo;   /* sum of addresses and protocol */
+	uint8_t flags;   /* SPATE_TX_IP4 or 0 */
+	uint16_t mtu;    /* largest IP packet this way; TCP lowers it on PMTU events */
+	uint16_t neigh;  /* entry in the neighbour table */
+	uint32_t gen;    /* of the MAC address in head; 0: not resolved yet */
+	uint32_t ip_sum; /* IPv4 header sum with length and id 0 */
+	uint32_t pseudo; /* sum of addresses and protocol */
 };
 
 struct spate_net_setup {
-	uint64_t seed;           /* for ids and jitter; any value */
-	uint32_t arp_per_s;      /* requests and solicitations; 0: 1000 */
-	uint32_t icmp_per_s;     /* echo replies and errors together; 0: 1000 */
-	/* What is not ours (other protocols, frames to addresses we do not have), or NULL. Not kept: copy it. */
+	uint64_t seed;       /* for ids and jitter; any value */
+	uint32_t arp_per_s;  /* requests and solicitations; 0: 1000 */
+	uint32_t icmp_per_s; /* echo replies and errors together; 0: 1000 */
+	/*
+	 * What is not ours (other protocols, frames to addresses we do not have), or NULL. Not
+	 * kept: copy it.
+	 */
 	void (*exception)(void *ctx, unsigned iface, const struct spate_pkt_rx *pkt);
 	void *exception_ctx;
-	/* With an exception path: the TCP ports that are ours (host order); segments to others are not. Copied. */
+	/*
+	 * With an exception path: the TCP ports that are ours (host order); segments to others
+	 * are not. Copied.
+	 */
 	const uint16_t *tcp_ports;
 	unsigned ntcp_ports;
 	struct spate_net_board *board; /* shared by the workers of one edge; NULL: alone */
@@ -147,35 +156,43 @@ struct spate_net *spate_net_create(const struct spate_net_setup *setup); /* NULL
 void spate_net_destroy(struct spate_net *n); /* gives back every buffer of the ports */
 int spate_net_add_iface(struct spate_net *n, const struct spate_net_iface_setup *setup);
 /* prefix in bits of the family: 0..32 or 0..128. Also adds the route to the prefix itself. */
-int spate_net_add_address(struct spate_net *n, unsigned iface, const uint8_t ip[16], unsigned prefix);
+int spate_net_add_address(struct spate_net *n, unsigned iface, const uint8_t ip[16],
+			  unsigned prefix);
 /* gateway: must be on a link we have an address on. */
-int spate_net_add_route(struct spate_net *n, const uint8_t dst[16], unsigned prefix, const uint8_t gateway[16]);
+int spate_net_add_route(struct spate_net *n, const uint8_t dst[16], unsigned prefix,
+			const uint8_t gateway[16]);
 /* Says who we are (gratuitous ARP, unsolicited NA); after set-up, and when the link comes up. */
 void spate_net_announce(struct spate_net *n, uint64_t now_us);
 
 void spate_net_rx(struct spate_net *n, unsigned iface, struct spate_pkt_rx *pkts, unsigned count,
 		  uint64_t now_us, struct spate_net_in *in);
-/* now_us of the next call it wants (UINT64_MAX: none). Cheap when nothing is due. Other workers' findings (the
- * board) arrive here too: in->events is appended to. */
+/*
+ * now_us of the next call it wants (UINT64_MAX: none). Cheap when nothing is due. Other workers'
+ * findings (the board) arrive here too: in->events is appended to.
+ */
 uint64_t spate_net_tick(struct spate_net *n, uint64_t now_us, struct spate_net_in *in);
 void spate_net_flush(struct spate_net *n);
 const uint64_t *spate_net_counts(const struct spate_net *n); /* [SPATE_NET_VERDICTS] */
 
 /*
- * Fills in a path for TCP (proto 6) or UDP (17). local all zero: the source address is chosen (RFC 6724 light:
- * same family, same link, then global). 0, -ENETUNREACH no route, -EADDRNOTAVAIL local is not ours. Starts
- * resolving the neighbour.
+ * Fills in a path for TCP (proto 6) or UDP (17). local all zero: the source address is chosen
+ * (RFC 6724 light: same family, same link, then global). 0, -ENETUNREACH no route, -EADDRNOTAVAIL
+ * local is not ours. Starts resolving the neighbour.
  */
-int spate_net_path(struct spate_net *n, struct spate_net_path *path, uint8_t proto, const uint8_t local[16],
-		   uint16_t lport, const uint8_t remote[16], uint16_t rport, uint64_t now_us);
+int spate_net_path(struct spate_net *n, struct spate_net_path *path, uint8_t proto,
+		   const uint8_t local[16], uint16_t lport, const uint8_t remote[16],
+		   uint16_t rport, uint64_t now_us);
 /*
- * The way to `remote` carries no more than mtu bytes: paths to it are that small for ten minutes. For who has
- * checked the event (TCP believed it). Paths given out look again.
+ * The way to `remote` carries no more than mtu bytes: paths to it are that small for ten minutes.
+ * For who has checked the event (TCP believed it). Paths given out look again.
  */
 void spate_net_pmtu(struct spate_net *n, const uint8_t remote[16], uint32_t mtu, uint64_t now_us);
 bool spate_net_local(const struct spate_net *n, const uint8_t ip[16]);
 void spate_net_path_addrs(const struct spate_net_path *p, uint8_t local[16], uint8_t remote[16]);
-/* Forward progress was seen on this path (RFC 4861 7.3.1): spares a probe. At most once a second is enough. */
+/*
+ * Forward progress was seen on this path (RFC 4861 7.3.1): spares a probe. At most once a second
+ * is enough.
+ */
 void spate_net_confirm(struct spate_net *n, const struct spate_net_path *p, uint64_t now_us);
 
 /* The hot part, shared by tcp and udp: inline.h wants these open. */
@@ -186,7 +203,7 @@ struct spate_net_if {
 };
 struct spate_net_hot {
 	struct spate_net_if *iface[SPATE_NET_IFACES];
-	uint32_t gen;      /* moves when any neighbour's address changes: paths look again */
+	uint32_t gen; /* moves when any neighbour's address changes: paths look again */
 	uint16_t ip_id;
 };
 static inline struct spate_net_hot *spate_net_hot(struct spate_net *n)
@@ -200,8 +217,8 @@ bool spate_net_resolve(struct spate_net *n, struct spate_net_path *p);
 void spate_net_park(struct spate_net *n, struct spate_net_path *p);
 
 /*
- * The next packet on this path with ethernet, IP and ports written; NULL when the port has no buffers (stop
- * sending for this turn). Never fails for an unresolved neighbour: send parks it.
+ * The next packet on this path with ethernet, IP and ports written; NULL when the port has no
+ * buffers (stop sending for this turn). Never fails for an unresolved neighbour: send parks it.
  */
 static inline struct spate_pkt_tx *spate_net_begin(struct spate_net *n, struct spate_net_path *p)
 {
@@ -234,12 +251,14 @@ static inline void spate_store16(uint8_t *p, uint16_t v) /* host to network orde
 }
 
 /*
- * Sends what begin gave: l4_len bytes of TCP header (or UDP header and copied payload) in head, frags set.
- * tos: 0, or ECN bits. mss: payload a segment when frag_len is to be cut by the device (TSO), else 0.
- * Writes IP length, id and checksum and the L4 checksum; nothing of tx may be touched afterwards.
+ * Sends what begin gave: l4_len bytes of TCP header (or UDP header and copied payload) in head,
+ * frags set. tos: 0, or ECN bits. mss: payload a segment when frag_len is to be cut by the device
+ * (TSO), else 0. Writes IP length, id and checksum and the L4 checksum; nothing of tx may be
+ * touched afterwards.
  */
-static inline void spate_net_send(struct spate_net *n, struct spate_net_path *p, struct spate_pkt_tx *tx,
-				  unsigned l4_len, unsigned csum_at, uint8_t tos, uint16_t mss)
+static inline void spate_net_send(struct spate_net *n, struct spate_net_path *p,
+				  struct spate_pkt_tx *tx, unsigned l4_len, unsigned csum_at,
+				  uint8_t tos, uint16_t mss)
 {
 	struct spate_net_hot *h = spate_net_hot(n);
 	uint8_t *ip = tx->head + tx->l2_len;
@@ -294,11 +313,13 @@ static inline void spate_net_send(struct spate_net *n, struct spate_net_path *p,
 #define SPATE_UDP_CSUM_AT 6
 
 /*
- * A datagram from a local port we were told of with spate_net_udp_open. payload is copied into the header room
- * when it fits (SPATE_PKT_HEAD - 62), else it is a frag: then it must stay valid until `flush` on ports that
- * copy, so give arena or static memory. 0, -EAGAIN no buffers, -EMSGSIZE over the MTU (never fragmented).
+ * A datagram from a local port we were told of with spate_net_udp_open. payload is copied into
+ * the header room when it fits (SPATE_PKT_HEAD - 62), else it is a frag: then it must stay valid
+ * until `flush` on ports that copy, so give arena or static memory. 0, -EAGAIN no buffers,
+ * -EMSGSIZE over the MTU (never fragmented).
  */
-int spate_net_udp_send(struct spate_net *n, struct spate_net_path *p, const void *payload, size_t len);
+int spate_net_udp_send(struct spate_net *n, struct spate_net_path *p, const void *payload,
+		       size_t len);
 /* Which UDP ports are ours; others get port unreachable. -ENOSPC over 16. */
 int spate_net_udp_open(struct spate_net *n, uint16_t port);
 void spate_net_udp_close(struct spate_net *n, uint16_t port);

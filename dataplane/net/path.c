@@ -1,10 +1,13 @@
-/* path.c: header templates: routed once, resolved when a neighbour moves, copied into each packet. */
+/*
+ * path.c: header templates: routed once, resolved when a neighbour moves, copied into each
+ * packet.
+ */
 #include <errno.h>
 
 #include "dataplane/net/internal.h"
 
-static uint32_t flow_label(const struct spate_net *n, const uint8_t *src, const uint8_t *dst, uint16_t lport,
-			   uint16_t rport)
+static uint32_t flow_label(const struct spate_net *n, const uint8_t *src, const uint8_t *dst,
+			   uint16_t lport, uint16_t rport)
 {
 	uint64_t h = n->setup.seed ^ (uint64_t)lport << 16 ^ rport, w;
 
@@ -17,7 +20,10 @@ static uint32_t flow_label(const struct spate_net *n, const uint8_t *src, const 
 	return (uint32_t)(h >> 40) & 0xfffff;
 }
 
-/* One slot an address: who collides is forgotten, and learns again from the next packet that is too big. */
+/*
+ * One slot an address: who collides is forgotten, and learns again from the next packet that is
+ * too big.
+ */
 static unsigned pmtu_slot(const uint8_t ip[16])
 {
 	uint64_t a, b;
@@ -43,13 +49,14 @@ static uint16_t path_mtu(const struct spate_net *n, const uint8_t remote[16], ui
 {
 	const struct pmtu *p = &n->pmtu[pmtu_slot(remote)];
 
-	if (p->mtu == 0 || p->mtu >= link || n->now_us >= p->until_us || memcmp(p->ip, remote, 16) != 0)
+	if (p->mtu == 0 || p->mtu >= link || n->now_us >= p->until_us ||
+	    memcmp(p->ip, remote, 16) != 0)
 		return link;
 	return p->mtu;
 }
 
-static uint8_t *write_ip4(struct spate_net_path *p, uint8_t *ip, uint8_t proto, const uint8_t local[16],
-			  const uint8_t remote[16])
+static uint8_t *write_ip4(struct spate_net_path *p, uint8_t *ip, uint8_t proto,
+			  const uint8_t local[16], const uint8_t remote[16])
 {
 	ip[0] = 0x45;
 	ip[6] = 0x40; /* DF: we never fragment, and want to hear of it (RFC 1191) */
@@ -64,8 +71,9 @@ static uint8_t *write_ip4(struct spate_net_path *p, uint8_t *ip, uint8_t proto, 
 	return ip + 20;
 }
 
-int spate_net_path(struct spate_net *n, struct spate_net_path *p, uint8_t proto, const uint8_t local[16],
-		   uint16_t lport, const uint8_t remote[16], uint16_t rport, uint64_t now_us)
+int spate_net_path(struct spate_net *n, struct spate_net_path *p, uint8_t proto,
+		   const uint8_t local[16], uint16_t lport, const uint8_t remote[16],
+		   uint16_t rport, uint64_t now_us)
 {
 	const struct route *r = spate_net_route_find(n, remote);
 	const struct address *src;
@@ -73,7 +81,8 @@ int spate_net_path(struct spate_net *n, struct spate_net_path *p, uint8_t proto,
 	n->now_us = now_us;
 	if (r == NULL || spate_net_local(n, remote) || (!is_ip4(remote) && remote[0] == 0xff))
 		return -ENETUNREACH;
-	src = ip_is_zero(local) ? spate_net_source(n, r->iface, remote) : spate_net_address_find(n, local);
+	src = ip_is_zero(local) ? spate_net_source(n, r->iface, remote)
+				: spate_net_address_find(n, local);
 	if (src == NULL || is_ip4(src->ip) != is_ip4(remote))
 		return -EADDRNOTAVAIL;
 	const struct iface *f = &n->iface[r->iface];
@@ -100,7 +109,8 @@ int spate_net_path(struct spate_net *n, struct spate_net_path *p, uint8_t proto,
 		ip[7] = 64;
 		memcpy(ip + 8, src->ip, 16);
 		memcpy(ip + 24, remote, 16);
-		p->pseudo = spate_csum_fold(spate_csum_words(ip + 8, 32) + __builtin_bswap16(proto));
+		p->pseudo =
+			spate_csum_fold(spate_csum_words(ip + 8, 32) + __builtin_bswap16(proto));
 		p->l3_len = 40;
 		ip += 40;
 	}
@@ -149,7 +159,10 @@ bool spate_net_resolve(struct spate_net *n, struct spate_net_path *p)
 	return true;
 }
 
-/* The packet that begin gave stays the txq's next one unless it is kept; so dropping it is doing nothing. */
+/*
+ * The packet that begin gave stays the txq's next one unless it is kept; so dropping it is doing
+ * nothing.
+ */
 void spate_net_park(struct spate_net *n, struct spate_net_path *p)
 {
 	struct spate_txq *q = &n->iface[p->iface].hot.txq;

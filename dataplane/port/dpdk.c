@@ -1,17 +1,19 @@
 /*
  * dpdk.c: rx and tx of a DPDK port. Setting one up is dpdk_open.c.
  *
- * A packet to send is a head mbuf (headers, and room for a response's head behind them) and a mbuf for each frag:
+ * A packet to send is a head mbuf (headers, and room for a response's head behind them) and a
+ * mbuf for each frag:
  *
  *     head mbuf ── next ──► frag mbuf ── next ──► frag mbuf
  *     [eth ip tcp]          │ buf_addr             │
  *                           ▼                      ▼
  *                     arena block            arena block
  *
- * Frag mbufs come from a pool whose elements have no data room at all; their buf_addr is set each time. They are
- * plain direct mbufs to whoever frees them: a compare of the reference count and back to the pool. Attaching an
- * external buffer in the usual way would cost a shared-info line, a callback and a detach a packet
- * (docs/design/port.md has the figures). Nobody owns the arena's memory through them: port.h says why that is safe.
+ * Frag mbufs come from a pool whose elements have no data room at all; their buf_addr is set each
+ * time. They are plain direct mbufs to whoever frees them: a compare of the reference count and
+ * back to the pool. Attaching an external buffer in the usual way would cost a shared-info line,
+ * a callback and a detach a packet (docs/design/port.md has the figures). Nobody owns the arena's
+ * memory through them: port.h says why that is safe.
  */
 #include "dataplane/port/dpdk_internal.h"
 
@@ -33,7 +35,10 @@ static uint16_t rx_flags(uint64_t ol)
 		f |= SPATE_RX_IP_GOOD;
 	else if ((ol & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_BAD)
 		f |= SPATE_RX_IP_BAD;
-	/* NONE: the data is good though the field is not, as from a virtual peer that never made it. */
+	/*
+	 * NONE: the data is good though the field is not, as from a virtual peer that never made
+	 * it.
+	 */
 	if ((ol & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD ||
 	    (ol & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_NONE)
 		f |= SPATE_RX_L4_GOOD;
@@ -42,12 +47,14 @@ static uint16_t rx_flags(uint64_t ol)
 	return f;
 }
 
-static unsigned dpdk_rx(struct spate_port *p, unsigned queue, struct spate_pkt_rx *pkts, unsigned max)
+static unsigned dpdk_rx(struct spate_port *p, unsigned queue, struct spate_pkt_rx *pkts,
+			unsigned max)
 {
 	struct dpdk *d = dpdk_of(p);
 	struct dpdk_queue *q = &d->queue[queue];
 	struct rte_mbuf *m[SPATE_BURST];
-	unsigned n = rte_eth_rx_burst(d->id, (uint16_t)queue, m, (uint16_t)(max < SPATE_BURST ? max : SPATE_BURST));
+	unsigned n = rte_eth_rx_burst(d->id, (uint16_t)queue, m,
+				      (uint16_t)(max < SPATE_BURST ? max : SPATE_BURST));
 	uint64_t bytes = 0;
 
 	for (unsigned i = 0; i < n; i++)
@@ -68,7 +75,8 @@ static unsigned dpdk_rx(struct spate_port *p, unsigned queue, struct spate_pkt_r
 	return n;
 }
 
-static void dpdk_rx_free(struct spate_port *p, unsigned queue, struct spate_pkt_rx *pkts, unsigned n)
+static void dpdk_rx_free(struct spate_port *p, unsigned queue, struct spate_pkt_rx *pkts,
+			 unsigned n)
 {
 	struct rte_mbuf *m[SPATE_BURST];
 	unsigned k = 0;
@@ -85,8 +93,8 @@ static void dpdk_rx_free(struct spate_port *p, unsigned queue, struct spate_pkt_
 	rte_pktmbuf_free_bulk(m, k);
 }
 
-static unsigned dpdk_rx_rest(struct spate_port *p, const struct spate_pkt_rx *pkt, struct iovec *iov,
-			     unsigned max)
+static unsigned dpdk_rx_rest(struct spate_port *p, const struct spate_pkt_rx *pkt,
+			     struct iovec *iov, unsigned max)
 {
 	unsigned n = 0;
 
@@ -98,7 +106,8 @@ static unsigned dpdk_rx_rest(struct spate_port *p, const struct spate_pkt_rx *pk
 	return n;
 }
 
-static unsigned dpdk_tx_get(struct spate_port *p, unsigned queue, struct spate_pkt_tx *tx, unsigned want)
+static unsigned dpdk_tx_get(struct spate_port *p, unsigned queue, struct spate_pkt_tx *tx,
+			    unsigned want)
 {
 	struct dpdk_queue *q = &dpdk_of(p)->queue[queue];
 	struct rte_mbuf *m[SPATE_BURST];
@@ -142,14 +151,16 @@ static inline rte_iova_t iova_of(const struct dpdk *d, uintptr_t off)
 {
 	if (__builtin_expect(d->arena_iova == NULL, 1))
 		return (rte_iova_t)(d->arena_base + off);
-	return d->arena_iova[off >> d->arena_page_shift] + (off & ((1u << d->arena_page_shift) - 1));
+	return d->arena_iova[off >> d->arena_page_shift] +
+	       (off & ((1u << d->arena_page_shift) - 1));
 }
 
 /*
- * Copies a frag into as many mbufs of the copy pool as it takes, linked after `last`. NULL: the pool is empty.
+ * Copies a frag into as many mbufs of the copy pool as it takes, linked after `last`. NULL: the
+ * pool is empty.
  */
-static struct rte_mbuf *chain_copy(struct dpdk_queue *q, struct rte_mbuf *head, struct rte_mbuf *last,
-				   const struct iovec *iov)
+static struct rte_mbuf *chain_copy(struct dpdk_queue *q, struct rte_mbuf *head,
+				   struct rte_mbuf *last, const struct iovec *iov)
 {
 	const uint8_t *from = iov->iov_base;
 	size_t left = iov->iov_len;
@@ -183,7 +194,10 @@ static bool link_frags(const struct dpdk *d, struct dpdk_queue *q, struct rte_mb
 		struct rte_mbuf *m;
 
 		if (off >= d->arena_bytes || __builtin_expect(len > UINT16_MAX, 0)) {
-			/* A response's head, mostly: behind the packet's headers when it comes first and fits. */
+			/*
+			 * A response's head, mostly: behind the packet's headers when it comes
+			 * first and fits.
+			 */
 			if (last == head && HEAD_OFF + head->data_len + len <= head->buf_len) {
 				memcpy(tx->head + head->data_len, tx->frag[i].iov_base, len);
 				head->data_len = (uint16_t)(head->data_len + len);
@@ -279,7 +293,8 @@ static void dpdk_tx(struct spate_port *p, unsigned queue, struct spate_pkt_tx *t
 			spate_soft_csum(&tx[i], p->caps.tx_offloads);
 		fresh(head, HEAD_OFF, tx[i].head_len);
 		if (tx[i].nfrags != 0)
-			ok = d->linear ? copy_frags(q, head, &tx[i]) : link_frags(d, q, head, &tx[i]);
+			ok = d->linear ? copy_frags(q, head, &tx[i])
+				       : link_frags(d, q, head, &tx[i]);
 		if (__builtin_expect(!ok, 0)) {
 			rte_pktmbuf_free(head);
 			q->count.tx_nobuf++;
@@ -300,13 +315,18 @@ static void dpdk_tx(struct spate_port *p, unsigned queue, struct spate_pkt_tx *t
 	}
 	q->count.tx_packets += k;
 	q->count.tx_bytes += bytes;
-	/* Checksums are as devices want them already; only TSO has rules that differ (virtio's pseudo-header). */
+	/*
+	 * Checksums are as devices want them already; only TSO has rules that differ (virtio's
+	 * pseudo-header).
+	 */
 	if (all_flags & SPATE_TX_TSO) {
 		unsigned good = rte_eth_tx_prepare(d->id, (uint16_t)queue, m, (uint16_t)k);
 
 		if (__builtin_expect(good < k, 0)) {
-			/* The device refuses this one (too many pieces, a length it cannot do): drop it and
-			 * what follows, TCP sends it again. */
+			/*
+			 * The device refuses this one (too many pieces, a length it cannot do):
+			 * drop it and what follows, TCP sends it again.
+			 */
 			rte_pktmbuf_free_bulk(m + good, k - good);
 			q->count.tx_dropped += k - good;
 			k = good;
@@ -317,7 +337,8 @@ static void dpdk_tx(struct spate_port *p, unsigned queue, struct spate_pkt_tx *t
 	if (q->count.tx_backlog == 0 && k != 0)
 		sent = rte_eth_tx_burst(d->id, (uint16_t)queue, m, (uint16_t)k);
 	if (__builtin_expect(sent < k, 0)) {
-		unsigned room = BACKLOG - q->count.tx_backlog, keep = k - sent < room ? k - sent : room;
+		unsigned room = BACKLOG - q->count.tx_backlog,
+			 keep = k - sent < room ? k - sent : room;
 
 		memcpy(q->backlog + q->count.tx_backlog, m + sent, keep * sizeof(m[0]));
 		q->count.tx_backlog += keep;
@@ -334,7 +355,10 @@ static unsigned dpdk_tx_room(struct spate_port *p, unsigned queue)
 
 	if (q->count.tx_backlog != 0)
 		push_backlog(d, q, queue);
-	/* A device's own free slots cannot be asked for cheaply; the backlog can take this much of a surprise. */
+	/*
+	 * A device's own free slots cannot be asked for cheaply; the backlog can take this much
+	 * of a surprise.
+	 */
 	return q->count.tx_backlog != 0 ? 0 : BACKLOG - SPATE_BURST;
 }
 

@@ -2,14 +2,18 @@
  * dpdk.h: ports of DPDK behind port.h: NICs, and the vdevs that need none.
  *
  *   spate_eal_start(...)
- *   spate_dpdk_open(&p, i, &setup, why, ...)   configures device i and starts it; every queue is ready
- *   spate_dpdk_describe(&p, text, ...)         one line for the log: what the device does, what software must
+ *   spate_dpdk_open(&p, i, &setup, why, ...)  configures device i and starts it; every queue is
+ *                                             ready
+ *   spate_dpdk_describe(&p, text, ...)        one line for the log: what the device does, what
+ *                                             software must
  *   p.ops->close(&p)
  *
  * Which way payload leaves is decided here, once a port:
- *   direct   multi-segment and the arena is memory that the device can read: mbufs point into the arena
- *   gather   multi-segment, but the device cannot reach the arena (virtio-user): copied into chained mbufs
- *   linear   no multi-segment: copied behind the headers
+ *   direct  multi-segment and the arena is memory that the device can read: mbufs point into
+ *           the arena
+ *   gather  multi-segment, but the device cannot reach the arena (virtio-user): copied into
+ *           chained mbufs
+ *   linear  no multi-segment: copied behind the headers
  * A frag outside the arena is always copied before tx() returns.
  */
 #ifndef SPATE_PORT_DPDK_H
@@ -21,15 +25,16 @@
 #include "spate/cache.h"
 
 struct spate_dpdk_port_setup {
-	unsigned queues; /* one a worker */
-	uint16_t mtu;    /* 0: the device's */
-	bool no_tso, no_csum; /* leave the device's offloads unused (to measure, or a device that lies) */
+	unsigned queues;      /* one a worker */
+	uint16_t mtu;         /* 0: the device's */
+	bool no_tso, no_csum; /* leave the device's offloads unused (to measure, or a device that
+				 lies) */
 	const struct spate_arena_info *arena; /* NULL: none (tests) */
 };
 
 /* 0 or negative errno with why filled in. Closed by ops->close. */
-int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpdk_port_setup *setup, char *why,
-		    size_t why_len);
+int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpdk_port_setup *setup,
+		    char *why, size_t why_len);
 const char *spate_dpdk_name(const struct spate_port *p); /* of the device */
 void spate_dpdk_describe(const struct spate_port *p, char *text, size_t len);
 

@@ -9,7 +9,10 @@
 
 #define QUEUES_MAX 64
 #define BACKLOG    512
-/* Room before the headers: virtio puts its own there; and two bytes so that the IP header is aligned. */
+/*
+ * Room before the headers: virtio puts its own there; and two bytes so that the IP header is
+ * aligned.
+ */
 #define HEAD_OFF 66
 /* Room behind the headers for payload that must be copied: the head of a response. */
 #define HEAD_TAIL 448
@@ -30,8 +33,9 @@ struct dpdk {
 	bool trust_rx; /* the device checks checksums and says so */
 	bool linear;
 	uintptr_t arena_base;
-	size_t arena_bytes; /* 0: no frag is sent in place */
-	rte_iova_t *arena_iova; /* one a page where DMA addresses are not virtual ones; NULL: they are */
+	size_t arena_bytes;     /* 0: no frag is sent in place */
+	rte_iova_t *arena_iova; /* one a page where DMA addresses are not virtual ones; NULL: they
+				   are */
 	unsigned arena_page_shift;
 	unsigned queues;
 	uint64_t tx_offloads; /* RTE_ETH_TX_OFFLOAD_* in use */

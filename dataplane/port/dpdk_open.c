@@ -1,5 +1,6 @@
 /*
- * dpdk_open.c: configuring a DPDK device, and choosing for each thing it can do between the device and software.
+ * dpdk_open.c: configuring a DPDK device, and choosing for each thing it can do between the
+ * device and software.
  */
 #define ALLOW_EXPERIMENTAL_API /* rte_dev_dma_map */
 #include <errno.h>
@@ -19,21 +20,22 @@
 #include "dataplane/port/dpdk_internal.h"
 #include "dataplane/port/eal.h"
 
-#define RX_DESC   1024
-#define TX_DESC   1024
-#define HEADS     4096
-#define FRAGS     8192
-#define COPIES    1024
+#define RX_DESC    1024
+#define TX_DESC    1024
+#define HEADS      4096
+#define FRAGS      8192
+#define COPIES     1024
 #define POOL_CACHE 256
-#define ETH_EXTRA 22 /* header, VLAN tag, CRC */
+#define ETH_EXTRA  22 /* header, VLAN tag, CRC */
 
 /*
- * Microsoft's well-known symmetric key (Woo and Park, 2012): 0x6d5a over and over gives both directions of a flow
- * the same hash, so a flow stays on its core whoever opened it.
+ * Microsoft's well-known symmetric key (Woo and Park, 2012): 0x6d5a over and over gives both
+ * directions of a flow the same hash, so a flow stays on its core whoever opened it.
  */
 static uint8_t rss_key[64];
 
-static int fail(char *why, size_t len, int err, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+static int fail(char *why, size_t len, int err, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 static int fail(char *why, size_t len, int err, const char *fmt, ...)
 {
 	va_list ap;
@@ -55,10 +57,10 @@ static int nth_device(unsigned index, uint16_t *id)
 	uint16_t i;
 
 	RTE_ETH_FOREACH_DEV(i)
-		if (index-- == 0) {
-			*id = i;
-			return 0;
-		}
+	if (index-- == 0) {
+		*id = i;
+		return 0;
+	}
 	return -ENODEV;
 }
 
@@ -68,7 +70,8 @@ static uint64_t tx_offloads(const struct dpdk *d, const struct rte_eth_dev_info 
 	uint64_t want = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 
 	if (!setup->no_csum)
-		want |= RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
+		want |= RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM |
+			RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
 	if (!setup->no_tso && !setup->no_csum)
 		want |= RTE_ETH_TX_OFFLOAD_TCP_TSO;
 	/* net_tap would do all that in software, and slower than we do. */
@@ -83,8 +86,8 @@ static bool takes_chains(const struct dpdk *d)
 	return d->tx_offloads & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 }
 
-static struct rte_mempool *pool(const struct dpdk *d, const char *what, unsigned queue, unsigned n, uint32_t room,
-				int socket)
+static struct rte_mempool *pool(const struct dpdk *d, const char *what, unsigned queue, unsigned n,
+				uint32_t room, int socket)
 {
 	char name[RTE_MEMPOOL_NAMESIZE];
 	struct rte_mempool *p;
@@ -92,7 +95,8 @@ static struct rte_mempool *pool(const struct dpdk *d, const char *what, unsigned
 	snprintf(name, sizeof(name), "%s-%u-%u", what, d->id, queue);
 	p = rte_pktmbuf_pool_create(name, n - 1, POOL_CACHE, 0, (uint16_t)room, socket);
 	if (p == NULL && socket != SOCKET_ID_ANY)
-		p = rte_pktmbuf_pool_create(name, n - 1, POOL_CACHE, 0, (uint16_t)room, SOCKET_ID_ANY);
+		p = rte_pktmbuf_pool_create(name, n - 1, POOL_CACHE, 0, (uint16_t)room,
+					    SOCKET_ID_ANY);
 	return p;
 }
 
@@ -106,8 +110,8 @@ static void no_buffer(struct rte_mempool *mp, void *arg, void *obj, unsigned i)
 	m->data_off = 0;
 }
 
-static int make_pools(struct dpdk *d, unsigned i, uint16_t mtu, unsigned rx_desc, unsigned tx_desc, int socket,
-		      char *why, size_t why_len)
+static int make_pools(struct dpdk *d, unsigned i, uint16_t mtu, unsigned rx_desc, unsigned tx_desc,
+		      int socket, char *why, size_t why_len)
 {
 	struct dpdk_queue *q = &d->queue[i];
 	uint32_t frame = (uint32_t)mtu + ETH_EXTRA;
@@ -120,24 +124,30 @@ static int make_pools(struct dpdk *d, unsigned i, uint16_t mtu, unsigned rx_desc
 	q->heads = pool(d, "head", i, HEADS + tx_desc, RTE_ALIGN(head_room, 64), socket);
 	if (q->rx == NULL || q->heads == NULL)
 		return fail(why, why_len, ENOMEM,
-			    "%s: no memory for packet buffers: more huge pages, or a larger \"-m\" in dpdk.eal", d->name);
+			    "%s: no memory for packet buffers: more huge pages, or a larger \"-m\" "
+			    "in dpdk.eal",
+			    d->name);
 	if (d->linear)
 		return 0;
 	q->frags = pool(d, "frag", i, FRAGS + 4 * tx_desc, 0, socket);
-	q->copies = pool(d, "copy", i, d->arena_bytes != 0 ? COPIES : HEADS + tx_desc, rx_room, socket);
+	q->copies =
+		pool(d, "copy", i, d->arena_bytes != 0 ? COPIES : HEADS + tx_desc, rx_room, socket);
 	if (q->frags == NULL || q->copies == NULL)
 		return fail(why, why_len, ENOMEM,
-			    "%s: no memory for packet buffers: more huge pages, or a larger \"-m\" in dpdk.eal", d->name);
+			    "%s: no memory for packet buffers: more huge pages, or a larger \"-m\" "
+			    "in dpdk.eal",
+			    d->name);
 	rte_mempool_obj_iter(q->frags, no_buffer, NULL);
 	return 0;
 }
 
 /*
- * Makes the arena readable for the device. Virtual devices copy, so any address will do, but for virtio-user:
- * its peer can only see memory of DPDK's own. A real device needs the pages registered and mapped.
+ * Makes the arena readable for the device. Virtual devices copy, so any address will do, but for
+ * virtio-user: its peer can only see memory of DPDK's own. A real device needs the pages
+ * registered and mapped.
  */
-static int reach_arena(struct dpdk *d, const struct rte_eth_dev_info *info, const struct spate_arena_info *a,
-		       char *why, size_t why_len)
+static int reach_arena(struct dpdk *d, const struct rte_eth_dev_info *info,
+		       const struct spate_arena_info *a, char *why, size_t why_len)
 {
 	const struct rte_bus *bus = rte_bus_find_by_device(info->device);
 	size_t len = RTE_ALIGN_FLOOR(a->bytes, a->page_bytes);
@@ -153,7 +163,8 @@ static int reach_arena(struct dpdk *d, const struct rte_eth_dev_info *info, cons
 	if (rte_extmem_register(a->base, len, NULL, 0, a->page_bytes) == 0)
 		d->registered = len;
 	else if (rte_errno != EEXIST) /* by another port */
-		return fail(why, why_len, rte_errno, "%s: DPDK does not take over the cache's memory: %s", d->name,
+		return fail(why, why_len, rte_errno,
+			    "%s: DPDK does not take over the cache's memory: %s", d->name,
 			    rte_strerror(rte_errno));
 	if (rte_eal_iova_mode() == RTE_IOVA_PA) {
 		/* No IOMMU: a page is where the kernel put it. Locked, so that it stays there. */
@@ -162,10 +173,12 @@ static int reach_arena(struct dpdk *d, const struct rte_eth_dev_info *info, cons
 		if (d->arena_iova == NULL)
 			return fail(why, why_len, ENOMEM, "out of memory");
 		for (unsigned i = 0; i < pages; i++)
-			d->arena_iova[i] = rte_mem_virt2iova((char *)a->base + (size_t)i * a->page_bytes);
+			d->arena_iova[i] =
+				rte_mem_virt2iova((char *)a->base + (size_t)i * a->page_bytes);
 		if (d->arena_iova[0] == RTE_BAD_IOVA)
 			return fail(why, why_len, EPERM,
-				    "%s: physical addresses cannot be read: run as root, or use an IOMMU (vfio-pci)",
+				    "%s: physical addresses cannot be read: run as root, or use an "
+				    "IOMMU (vfio-pci)",
 				    d->name);
 		return 0;
 	}
@@ -173,22 +186,26 @@ static int reach_arena(struct dpdk *d, const struct rte_eth_dev_info *info, cons
 		d->dma_mapped = len;
 	else if (rte_errno != ENOTSUP)
 		return fail(why, why_len, rte_errno,
-			    "%s: the IOMMU does not map the cache's memory (%s): raise \"ulimit -l\", see "
+			    "%s: the IOMMU does not map the cache's memory (%s): raise \"ulimit "
+			    "-l\", see "
 			    "docs/operations.md",
 			    d->name, rte_strerror(rte_errno));
 	return 0;
 }
 
-static int configure(struct dpdk *d, const struct rte_eth_dev_info *info, const struct spate_dpdk_port_setup *setup,
-		     uint16_t mtu, char *why, size_t why_len)
+static int configure(struct dpdk *d, const struct rte_eth_dev_info *info,
+		     const struct spate_dpdk_port_setup *setup, uint16_t mtu, char *why,
+		     size_t why_len)
 {
 	struct rte_eth_conf conf = {0};
-	uint64_t rss = info->flow_type_rss_offloads &
-		       (RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_IPV6 | RTE_ETH_RSS_NONFRAG_IPV4_TCP |
-			RTE_ETH_RSS_NONFRAG_IPV6_TCP | RTE_ETH_RSS_NONFRAG_IPV4_UDP | RTE_ETH_RSS_NONFRAG_IPV6_UDP |
-			RTE_ETH_RSS_IPV6_TCP_EX | RTE_ETH_RSS_IPV6_EX);
-	uint64_t rx = info->rx_offload_capa & (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM |
-					       RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_RSS_HASH);
+	uint64_t rss =
+		info->flow_type_rss_offloads &
+		(RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_IPV6 | RTE_ETH_RSS_NONFRAG_IPV4_TCP |
+		 RTE_ETH_RSS_NONFRAG_IPV6_TCP | RTE_ETH_RSS_NONFRAG_IPV4_UDP |
+		 RTE_ETH_RSS_NONFRAG_IPV6_UDP | RTE_ETH_RSS_IPV6_TCP_EX | RTE_ETH_RSS_IPV6_EX);
+	uint64_t rx = info->rx_offload_capa &
+		      (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM |
+		       RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_RSS_HASH);
 	int ret;
 
 	if (setup->no_csum || driver_is(d, "net_tap"))
@@ -211,12 +228,14 @@ static int configure(struct dpdk *d, const struct rte_eth_dev_info *info, const 
 	d->trust_rx = rx & (RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_IPV4_CKSUM);
 	ret = rte_eth_dev_configure(d->id, (uint16_t)setup->queues, (uint16_t)setup->queues, &conf);
 	if (ret != 0)
-		return fail(why, why_len, ret, "%s (%s): cannot be configured with %u queues and MTU %u: %s", d->name,
+		return fail(why, why_len, ret,
+			    "%s (%s): cannot be configured with %u queues and MTU %u: %s", d->name,
 			    d->driver, setup->queues, mtu, rte_strerror(-ret));
 	return 0;
 }
 
-static int start(struct dpdk *d, const struct rte_eth_dev_info *info, uint16_t mtu, char *why, size_t why_len)
+static int start(struct dpdk *d, const struct rte_eth_dev_info *info, uint16_t mtu, char *why,
+		 size_t why_len)
 {
 	uint16_t nrx = RX_DESC, ntx = TX_DESC;
 	int socket = rte_eth_dev_socket_id(d->id), ret;
@@ -229,30 +248,39 @@ static int start(struct dpdk *d, const struct rte_eth_dev_info *info, uint16_t m
 		if (ret != 0)
 			return ret;
 		txc.offloads = d->tx_offloads;
-		ret = rte_eth_rx_queue_setup(d->id, (uint16_t)i, nrx, (unsigned)socket, NULL, d->queue[i].rx);
+		ret = rte_eth_rx_queue_setup(d->id, (uint16_t)i, nrx, (unsigned)socket, NULL,
+					     d->queue[i].rx);
 		if (ret == 0)
-			ret = rte_eth_tx_queue_setup(d->id, (uint16_t)i, ntx, (unsigned)socket, &txc);
+			ret = rte_eth_tx_queue_setup(d->id, (uint16_t)i, ntx, (unsigned)socket,
+						     &txc);
 		if (ret != 0)
-			return fail(why, why_len, ret, "%s (%s): queue %u of %u cannot be set up: %s", d->name, d->driver, i,
-				    d->queues, rte_strerror(-ret));
+			return fail(why, why_len, ret,
+				    "%s (%s): queue %u of %u cannot be set up: %s", d->name,
+				    d->driver, i, d->queues, rte_strerror(-ret));
 	}
 	ret = rte_eth_dev_start(d->id);
 	if (ret != 0)
-		return fail(why, why_len, ret, "%s (%s): does not start: %s", d->name, d->driver, rte_strerror(-ret));
-	/* Solicited-node groups change with the addresses; a filter for each is more than most devices have. */
+		return fail(why, why_len, ret, "%s (%s): does not start: %s", d->name, d->driver,
+			    rte_strerror(-ret));
+	/*
+	 * Solicited-node groups change with the addresses; a filter for each is more than most
+	 * devices have.
+	 */
 	rte_eth_allmulticast_enable(d->id);
 	return 0;
 }
 
 /* What goes wrong most: fewer queues than workers. */
-static int check_queues(const struct dpdk *d, const struct rte_eth_dev_info *info, unsigned queues, char *why,
-			size_t why_len)
+static int check_queues(const struct dpdk *d, const struct rte_eth_dev_info *info, unsigned queues,
+			char *why, size_t why_len)
 {
-	unsigned most = info->max_rx_queues < info->max_tx_queues ? info->max_rx_queues : info->max_tx_queues;
+	unsigned most = info->max_rx_queues < info->max_tx_queues ? info->max_rx_queues
+								  : info->max_tx_queues;
 
 	if (queues <= most && queues <= QUEUES_MAX)
 		return 0;
-	return fail(why, why_len, EINVAL, "%s (%s) has %u queues, %u workers want one each: set workers: %u%s", d->name,
+	return fail(why, why_len, EINVAL,
+		    "%s (%s) has %u queues, %u workers want one each: set workers: %u%s", d->name,
 		    d->driver, most, queues, most,
 		    driver_is(d, "net_af_packet") ? ", or add qpairs=N to its --vdev"
 		    : driver_is(d, "net_af_xdp")  ? ", or add queue_count=N to its --vdev"
@@ -261,8 +289,8 @@ static int check_queues(const struct dpdk *d, const struct rte_eth_dev_info *inf
 			    : "");
 }
 
-int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpdk_port_setup *setup, char *why,
-		    size_t why_len)
+int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpdk_port_setup *setup,
+		    char *why, size_t why_len)
 {
 	struct rte_eth_dev_info info;
 	struct rte_ether_addr mac;
@@ -274,10 +302,13 @@ int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpd
 		const char *said = spate_eal_said();
 
 		return fail(why, why_len, ENODEV,
-			    "dpdk.ports has an entry %u, but DPDK found %u device%s: %s%s", index + 1,
-			    rte_eth_dev_count_avail(), rte_eth_dev_count_avail() == 1 ? "" : "s",
-			    said[0] != '\0' ? "its options, the interface, and the rights to use it (root)? It said: "
-					    : "add a --vdev=..., or -a PCI address to dpdk.eal, and bind the NIC "
+			    "dpdk.ports has an entry %u, but DPDK found %u device%s: %s%s",
+			    index + 1, rte_eth_dev_count_avail(),
+			    rte_eth_dev_count_avail() == 1 ? "" : "s",
+			    said[0] != '\0' ? "its options, the interface, and the rights to use "
+					      "it (root)? It said: "
+					    : "add a --vdev=..., or -a PCI address to dpdk.eal, "
+					      "and bind the NIC "
 					      "(docs/operations.md)",
 			    said);
 	}
@@ -289,15 +320,20 @@ int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpd
 	*p = (struct spate_port){.ops = &spate_dpdk_port_ops, .priv = d};
 	ret = rte_eth_dev_info_get(id, &info);
 	if (ret != 0) {
-		fail(why, why_len, ret, "device %u says nothing of itself: %s", id, rte_strerror(-ret));
+		fail(why, why_len, ret, "device %u says nothing of itself: %s", id,
+		     rte_strerror(-ret));
 		goto undo;
 	}
 	snprintf(d->name, sizeof(d->name), "%s", rte_dev_name(info.device));
 	snprintf(d->driver, sizeof(d->driver), "%s", info.driver_name);
-	/* Its kernel side takes packets only from memory that --no-huge does not give; they would vanish silently. */
+	/*
+	 * Its kernel side takes packets only from memory that --no-huge does not give; they would
+	 * vanish silently.
+	 */
 	if (driver_is(d, "net_af_xdp") && !rte_eal_has_hugepages()) {
 		ret = fail(why, why_len, EINVAL,
-			   "%s (net_af_xdp) needs huge pages: leave out --no-huge, and type: echo 512 > "
+			   "%s (net_af_xdp) needs huge pages: leave out --no-huge, and type: echo "
+			   "512 > "
 			   "/proc/sys/vm/nr_hugepages",
 			   d->name);
 		goto undo;
@@ -308,8 +344,8 @@ int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpd
 	if (mtu == 0 && rte_eth_dev_get_mtu(id, &mtu) != 0)
 		mtu = 1500;
 	if (mtu < 576 || mtu > info.max_mtu) {
-		ret = fail(why, why_len, EINVAL, "%s (%s): MTU %u is not within 576 to %u", d->name, d->driver, mtu,
-			   info.max_mtu);
+		ret = fail(why, why_len, EINVAL, "%s (%s): MTU %u is not within 576 to %u", d->name,
+			   d->driver, mtu, info.max_mtu);
 		goto undo;
 	}
 	d->tx_offloads = tx_offloads(d, &info, setup);
@@ -333,15 +369,22 @@ int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpd
 		p->caps.tx_offloads |= SPATE_TX_IP_CSUM;
 	if (d->tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_CKSUM)
 		p->caps.tx_offloads |= SPATE_TX_L4_CSUM;
-	/* A TSO packet of ours has at most SPATE_PKT_FRAGS pieces, and every device we know takes nine. */
-	if ((d->tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_TSO) && (p->caps.tx_offloads & SPATE_TX_L4_CSUM) && !d->linear) {
+	/*
+	 * A TSO packet of ours has at most SPATE_PKT_FRAGS pieces, and every device we know takes
+	 * nine.
+	 */
+	if ((d->tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_TSO) &&
+	    (p->caps.tx_offloads & SPATE_TX_L4_CSUM) && !d->linear) {
 		p->caps.tx_offloads |= SPATE_TX_TSO;
 		p->caps.tso_max = 65535 - 120; /* IP's limit, less the longest headers */
 	}
 	ret = rte_eth_macaddr_get(id, &mac);
 	if (ret == 0)
 		memcpy(p->caps.mac, mac.addr_bytes, 6);
-	/* net_tap tells the address of the kernel's end: two hosts with one address, and one IPv6 link-local. */
+	/*
+	 * net_tap tells the address of the kernel's end: two hosts with one address, and one IPv6
+	 * link-local.
+	 */
 	if (driver_is(d, "net_tap"))
 		p->caps.mac[5] ^= 1;
 	return 0;
@@ -391,9 +434,12 @@ void spate_dpdk_describe(const struct spate_port *p, char *text, size_t len)
 	const struct dpdk *d = p->priv;
 	const struct spate_port_caps *c = &p->caps;
 
-	snprintf(text, len, "%s (%s): %02x:%02x:%02x:%02x:%02x:%02x, MTU %u, %u queue%s, checksums by %s, TSO %s, %s",
-		 d->name, d->driver, c->mac[0], c->mac[1], c->mac[2], c->mac[3], c->mac[4], c->mac[5], c->mtu, c->queues,
-		 c->queues == 1 ? "" : "s", c->tx_offloads & SPATE_TX_L4_CSUM ? "the device" : "software",
+	snprintf(text, len,
+		 "%s (%s): %02x:%02x:%02x:%02x:%02x:%02x, MTU %u, %u queue%s, checksums by %s, TSO "
+		 "%s, %s",
+		 d->name, d->driver, c->mac[0], c->mac[1], c->mac[2], c->mac[3], c->mac[4],
+		 c->mac[5], c->mtu, c->queues, c->queues == 1 ? "" : "s",
+		 c->tx_offloads & SPATE_TX_L4_CSUM ? "the device" : "software",
 		 c->tso_max != 0 ? "on" : "off",
 		 c->zero_copy ? "payload sent from the cache's memory"
 		 : d->linear  ? "payload copied (the device takes no multi-segment packets)"

@@ -1,6 +1,6 @@
 /*
- * eal.c: starting DPDK. Its own messages are kept back while it starts: when it fails, what they say is turned
- * into what to do, and the last of them is quoted; later ones go to stderr.
+ * eal.c: starting DPDK. Its own messages are kept back while it starts: when it fails, what they
+ * say is turned into what to do, and the last of them is quoted; later ones go to stderr.
  */
 #include "dataplane/port/eal.h"
 
@@ -75,7 +75,8 @@ static long free_hugepages(void)
 
 		if (e->d_name[0] == '.')
 			continue;
-		snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/%s/free_hugepages", e->d_name);
+		snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/%s/free_hugepages",
+			 e->d_name);
 		f = fopen(path, "re");
 		if (f == NULL)
 			continue;
@@ -87,11 +88,15 @@ static long free_hugepages(void)
 	return total;
 }
 
-/* The first line of DPDK's own that speaks of a failure; those after it are consequences. Else the last line. */
+/*
+ * The first line of DPDK's own that speaks of a failure; those after it are consequences. Else
+ * the last line.
+ */
 static const char *what_it_said(void)
 {
-	static const char *const words[] = {"fail", "error", "cannot", "could not", "invalid", "unrecog", "unknown",
-					    "unable", "no such", "denied", "not "};
+	static const char *const words[] = {"fail",    "error",   "cannot",  "could not",
+					    "invalid", "unrecog", "unknown", "unable",
+					    "no such", "denied",  "not "};
 	static char line[256];
 
 	line[0] = '\0';
@@ -119,29 +124,39 @@ static int explain(int err, bool huge, char *why, size_t len)
 
 	if (logged("hugepage") || logged("hugetlb") || (err == ENOMEM && huge))
 		snprintf(why, len,
-			 "DPDK found no memory in huge pages. Type: echo 1024 > /proc/sys/vm/nr_hugepages; mkdir "
-			 "-p /mnt/huge; mount -t hugetlbfs none /mnt/huge; or add \"--no-huge\", \"-m\", \"512\" to "
+			 "DPDK found no memory in huge pages. Type: echo 1024 > "
+			 "/proc/sys/vm/nr_hugepages; mkdir "
+			 "-p /mnt/huge; mount -t hugetlbfs none /mnt/huge; or add \"--no-huge\", "
+			 "\"-m\", \"512\" to "
 			 "dpdk.eal (slower). It said: %s",
 			 said);
-	else if (err == EACCES || err == EPERM || logged("permission denied") || logged("not permitted"))
+	else if (err == EACCES || err == EPERM || logged("permission denied") ||
+		 logged("not permitted"))
 		snprintf(why, len,
-			 "DPDK may not use the device or memory: run as root, or see docs/operations.md "
+			 "DPDK may not use the device or memory: run as root, or see "
+			 "docs/operations.md "
 			 "(capabilities, /dev/vfio). It said: %s",
 			 said);
 	else if (logged("failed to parse device") || logged("cannot find a vdev driver") ||
-		 logged("vdev_probe") || logged("failed to initialize vdev") || logged("failed to create vdev") ||
-		 logged("cannot plug device") || logged("bus failed to probe") || logged("cannot probe device"))
+		 logged("vdev_probe") || logged("failed to initialize vdev") ||
+		 logged("failed to create vdev") || logged("cannot plug device") ||
+		 logged("bus failed to probe") || logged("cannot probe device"))
 		snprintf(why, len,
-			 "DPDK could not make a device of dpdk.eal: check the name after --vdev= (net_af_packet0, "
-			 "net_tap0, net_memif0 ...), its options, and that the interface exists. It said: %s",
+			 "DPDK could not make a device of dpdk.eal: check the name after --vdev= "
+			 "(net_af_packet0, "
+			 "net_tap0, net_memif0 ...), its options, and that the interface exists. "
+			 "It said: %s",
 			 said);
-	else if (err == EINVAL || logged("unrecognized option") || logged("invalid option") || logged("usage:"))
-		snprintf(why, len, "DPDK does not understand an argument in dpdk.eal. It said: %s", said);
+	else if (err == EINVAL || logged("unrecognized option") || logged("invalid option") ||
+		 logged("usage:"))
+		snprintf(why, len, "DPDK does not understand an argument in dpdk.eal. It said: %s",
+			 said);
 	else if (err == EAGAIN || logged("cannot create lock") || logged("another process"))
-		snprintf(why, len,
-			 "Another DPDK process holds the same files: add \"--in-memory\" or another "
-			 "\"--file-prefix\" to dpdk.eal. It said: %s",
-			 said);
+		snprintf(
+			why, len,
+			"Another DPDK process holds the same files: add \"--in-memory\" or another "
+			"\"--file-prefix\" to dpdk.eal. It said: %s",
+			said);
 	else
 		snprintf(why, len, "DPDK did not start (%s). It said: %s", rte_strerror(err), said);
 	return -(err != 0 ? err : EIO);
@@ -197,22 +212,30 @@ int spate_eal_start(const char *const *args, unsigned n, char *why, size_t why_l
 	/* The commonest first obstacle, and DPDK's own words for it are many. */
 	if (huge && free_hugepages() == 0) {
 		snprintf(why, why_len,
-			 "no huge pages are free. Type: echo 1024 > /proc/sys/vm/nr_hugepages; mkdir -p /mnt/huge; "
-			 "mount -t hugetlbfs none /mnt/huge; or add \"--no-huge\", \"-m\", \"512\" to dpdk.eal (slower)");
+			 "no huge pages are free. Type: echo 1024 > /proc/sys/vm/nr_hugepages; "
+			 "mkdir -p /mnt/huge; "
+			 "mount -t hugetlbfs none /mnt/huge; or add \"--no-huge\", \"-m\", \"512\" "
+			 "to dpdk.eal (slower)");
 		return -ENOMEM;
 	}
 	argv[argc++] = (char *)(uintptr_t) "spate";
 	if (!has(args, n, "-l") && !has(args, n, "-c") && !has(args, n, "--lcores")) {
-		/* An lcore is a slot; that it is called 0 whatever the CPU keeps machines of 200 cores working. */
+		/*
+		 * An lcore is a slot; that it is called 0 whatever the CPU keeps machines of 200
+		 * cores working.
+		 */
 		snprintf(lcores, sizeof(lcores), "--lcores=0@%d", first_cpu());
 		argv[argc++] = lcores;
 	}
-	/* DPDK 22.11 takes --in-memory and --no-huge for a contradiction; --no-shconf is what is left of the one
-	 * when there are no huge pages. */
+	/*
+	 * DPDK 22.11 takes --in-memory and --no-huge for a contradiction; --no-shconf is what is
+	 * left of the one when there are no huge pages.
+	 */
 	if (!huge && !has(args, n, "--no-shconf") && !has(args, n, "--file-prefix"))
 		argv[argc++] = (char *)(uintptr_t) "--no-shconf";
 	if (huge && !has(args, n, "--in-memory") && !has(args, n, "--file-prefix") &&
-	    !has(args, n, "--proc-type") && !has(args, n, "--huge-unlink") && !has(args, n, "--no-shconf"))
+	    !has(args, n, "--proc-type") && !has(args, n, "--huge-unlink") &&
+	    !has(args, n, "--no-shconf"))
 		argv[argc++] = (char *)(uintptr_t) "--in-memory";
 	if (!has(args, n, "--telemetry") && !has(args, n, "--no-telemetry"))
 		argv[argc++] = (char *)(uintptr_t) "--no-telemetry"; /* /metrics says more */
@@ -227,8 +250,10 @@ int spate_eal_start(const char *const *args, unsigned n, char *why, size_t why_l
 		setvbuf(eal.stream, NULL, _IONBF, 0);
 		rte_openlog_stream(eal.stream);
 	}
-	/* rte_eal_init moves the calling thread to its lcore; ours stays where it was. And a wrong argument makes
-	 * it print its whole usage, which would bury what we have to say. */
+	/*
+	 * rte_eal_init moves the calling thread to its lcore; ours stays where it was. And a
+	 * wrong argument makes it print its whole usage, which would bury what we have to say.
+	 */
 	sched_getaffinity(0, sizeof(before), &before);
 	out = mute(STDOUT_FILENO);
 	err = mute(STDERR_FILENO);
@@ -249,8 +274,10 @@ const char *spate_eal_said(void)
 	const char *line = what_it_said();
 
 	return strcasestr(line, "fail") != NULL || strcasestr(line, "error") != NULL ||
-			       strcasestr(line, "could not") != NULL || strcasestr(line, "no such") != NULL ||
-			       strcasestr(line, "permitted") != NULL || strcasestr(line, "cannot") != NULL
+			       strcasestr(line, "could not") != NULL ||
+			       strcasestr(line, "no such") != NULL ||
+			       strcasestr(line, "permitted") != NULL ||
+			       strcasestr(line, "cannot") != NULL
 		       ? line
 		       : "";
 }

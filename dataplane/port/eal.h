@@ -6,8 +6,8 @@
  *   spate_eal_thread()                           each worker's own thread, before it touches a port
  *   spate_eal_stop()                             after every port was closed
  *
- * What is added to the arguments unless they say otherwise: one lcore (workers are threads of our own), and
- * --in-memory (no files are left behind, and several edges may run side by side).
+ * What is added to the arguments unless they say otherwise: one lcore (workers are threads of our
+ * own), and --in-memory (no files are left behind, and several edges may run side by side).
  */
 #ifndef SPATE_EAL_H
 #define SPATE_EAL_H

@@ -4,8 +4,8 @@
  *    stack a ── tx ──► [ring of descriptors] ── gather ──► rx buffers of b ──► stack b
  *                        or spate_mem_take()        or spate_mem_give()
  *
- * A descriptor in the ring still points at its payload; gathering it is the receiver's work. Head buffers and
- * receive buffers lie in two arrays with a stack of free indices each.
+ * A descriptor in the ring still points at its payload; gathering it is the receiver's work. Head
+ * buffers and receive buffers lie in two arrays with a stack of free indices each.
  */
 #include "dataplane/port/mem.h"
 
@@ -16,8 +16,9 @@
 
 #include "dataplane/port/soft.h"
 
-#define HEAD_STRIDE 192 /* 2 bytes so that the IP header is aligned, the head, and to a cache line */
-#define HEAD_PAD    2
+#define HEAD_STRIDE \
+	192 /* 2 bytes so that the IP header is aligned, the head, and to a cache line */
+#define HEAD_PAD 2
 
 struct mem {
 	struct spate_mem_setup setup;
@@ -88,7 +89,8 @@ static void describe(struct mem *m, uint32_t buf, size_t len, struct spate_pkt_r
 	m->count.rx_bytes += len;
 }
 
-static unsigned mem_rx(struct spate_port *p, unsigned queue, struct spate_pkt_rx *pkts, unsigned max)
+static unsigned mem_rx(struct spate_port *p, unsigned queue, struct spate_pkt_rx *pkts,
+		       unsigned max)
 {
 	struct mem *m = mem_of(p);
 	unsigned n = 0;
@@ -105,8 +107,9 @@ static unsigned mem_rx(struct spate_port *p, unsigned queue, struct spate_pkt_rx
 	while (n < max && m->bufs_free != 0 && from->ring_head != from->ring_tail) {
 		uint32_t buf = m->buf_free[m->bufs_free - 1];
 		/* Who believes without a checksum needs none made. */
-		size_t len = take(from, m->bufs + (size_t)buf * m->stride + HEAD_PAD, m->stride - HEAD_PAD,
-				  from->setup.tso_whole, !m->setup.rx_checked);
+		size_t len =
+			take(from, m->bufs + (size_t)buf * m->stride + HEAD_PAD,
+			     m->stride - HEAD_PAD, from->setup.tso_whole, !m->setup.rx_checked);
 
 		if (len == 0)
 			continue;
@@ -132,7 +135,8 @@ static unsigned mem_rx_rest(struct spate_port *p, const struct spate_pkt_rx *pkt
 	return 0;
 }
 
-static unsigned mem_tx_get(struct spate_port *p, unsigned queue, struct spate_pkt_tx *tx, unsigned want)
+static unsigned mem_tx_get(struct spate_port *p, unsigned queue, struct spate_pkt_tx *tx,
+			   unsigned want)
 {
 	struct mem *m = mem_of(p);
 	unsigned n = want < m->heads_free ? want : m->heads_free;
@@ -167,8 +171,12 @@ static void mem_tx(struct spate_port *p, unsigned queue, struct spate_pkt_tx *tx
 	for (unsigned i = 0; i < n; i++) {
 		struct spate_pkt_tx *slot = &m->ring[m->ring_tail++ & (m->setup.tx_packets - 1)];
 
-		/* the struct up to the frags in use: copying all of it would be most of a bench's cost */
-		memcpy(slot, &tx[i], offsetof(struct spate_pkt_tx, frag) + tx[i].nfrags * sizeof(tx[i].frag[0]));
+		/*
+		 * the struct up to the frags in use: copying all of it would be most of a bench's
+		 * cost
+		 */
+		memcpy(slot, &tx[i],
+		       offsetof(struct spate_pkt_tx, frag) + tx[i].nfrags * sizeof(tx[i].frag[0]));
 		m->count.tx_packets++;
 		m->count.tx_bytes += tx[i].head_len + tx[i].frag_len;
 	}

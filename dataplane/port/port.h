@@ -1,30 +1,37 @@
 /*
- * port.h: bursts of packets. The seam below TCP. Backends: DPDK (dpdk.c), memory (mem.c, simulation and tests).
+ * port.h: bursts of packets. The seam below TCP. Backends: DPDK (dpdk.c), memory (mem.c,
+ * simulation and tests).
  *
- * Packets are described, not copied: a received packet is a view into a buffer that the port owns until it is
- * freed; a packet to send is up to SPATE_PKT_HEAD bytes of headers, written in place in a buffer of the port, and
- * up to SPATE_PKT_FRAGS views into the cache arena. Bursts are at most SPATE_BURST packets.
+ * Packets are described, not copied: a received packet is a view into a buffer that the port owns
+ * until it is freed; a packet to send is up to SPATE_PKT_HEAD bytes of headers, written in place
+ * in a buffer of the port, and up to SPATE_PKT_FRAGS views into the cache arena. Bursts are at
+ * most SPATE_BURST packets.
  *
- *   n = port->ops->rx(port, queue, pkts, max)         views; valid until rx_free
- *   port->ops->rx_free(port, queue, pkts, n)          entries whose handle is NULL are skipped: who keeps a
- *                                                     packet copies the entry and sets handle to NULL here
- *   n = port->ops->tx_get(port, queue, tx, want)      gives header room; n < want: no buffers now
- *   ... fill tx[i]                                    everything but head and handle is the caller's to set
- *   port->ops->tx(port, queue, tx, n)                 takes all n over; what the device does not take now waits
- *                                                     in a short backlog, and past that is dropped and counted
- *                                                     (TCP will find out as it does on a wire)
- *   port->ops->tx_put(port, queue, tx, n)             gives unused ones back
- *   port->ops->tx_room(port, queue)                   packets that fit now without a drop: a sender that asks
- *                                                     first never loses a packet at home. Also moves the backlog
+ *   n = port->ops->rx(port, queue, pkts, max)     views; valid until rx_free
+ *   port->ops->rx_free(port, queue, pkts, n)      entries whose handle is NULL are skipped: who
+ *                                                 keeps a packet copies the entry and sets
+ *                                                 handle to NULL here
+ *   n = port->ops->tx_get(port, queue, tx, want)  gives header room; n < want: no buffers now
+ *   ... fill tx[i]                                everything but head and handle is the
+ *                                                 caller's to set
+ *   port->ops->tx(port, queue, tx, n)             takes all n over; what the device does not
+ *                                                 take now waits in a short backlog, and past
+ *                                                 that is dropped and counted (TCP will find
+ *                                                 out as it does on a wire)
+ *   port->ops->tx_put(port, queue, tx, n)         gives unused ones back
+ *   port->ops->tx_room(port, queue)               packets that fit now without a drop: a sender
+ *                                                 that asks first never loses a packet at home.
+ *                                                 Also moves the backlog
  *
- * txq.h batches the sending half. One thread a queue; rx and tx of one queue are the same thread's.
+ * txq.h batches the sending half. One thread a queue; rx and tx of one queue are the same
+ * thread's.
  *
- * Payload frags point into memory that may be reused once TCP has released it. That is safe without a
- * completion: bytes are only released when acknowledged, so a copy still in the device's queue can only be a
- * retransmission, which the receiver throws away.
+ * Payload frags point into memory that may be reused once TCP has released it. That is safe
+ * without a completion: bytes are only released when acknowledged, so a copy still in the
+ * device's queue can only be a retransmission, which the receiver throws away.
  *
- * The wake-up: a port that can say when packets arrive offers an fd (rx_fd, for poll()); else -1, and an idle
- * worker sleeps in steps that grow (backend_dpdk.c).
+ * The wake-up: a port that can say when packets arrive offers an fd (rx_fd, for poll()); else -1,
+ * and an idle worker sleeps in steps that grow (backend_dpdk.c).
  */
 #ifndef SPATE_PORT_H
 #define SPATE_PORT_H
@@ -33,16 +40,18 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#define SPATE_PKT_HEAD  128 /* ethernet + vlan + ipv6 + tcp with options, and room to spare */
-#define SPATE_PKT_FRAGS 8   /* payload pieces a packet; a 64 KiB TSO segment over 16 KiB blocks needs 5 */
-#define SPATE_BURST     32
+#define SPATE_PKT_HEAD 128 /* ethernet + vlan + ipv6 + tcp with options, and room to spare */
+#define SPATE_PKT_FRAGS \
+	8 /* payload pieces a packet; a 64 KiB TSO segment over 16 KiB blocks needs 5 */
+#define SPATE_BURST 32
 
 struct spate_pkt_rx {
 	uint8_t *data;  /* ethernet header */
 	uint16_t len;   /* bytes at data, contiguous; all of the packet unless rest != 0 */
 	uint16_t flags; /* SPATE_RX_* */
 	uint32_t hash;  /* RSS hash when the port has one, else 0 */
-	uint32_t rest;  /* bytes after those, in further buffers: ops->rx_rest. Only with receive offloads */
+	uint32_t rest;  /* bytes after those, in further buffers: ops->rx_rest. Only with receive
+			   offloads */
 	void *handle;   /* the port's */
 };
 #define SPATE_RX_IP_GOOD 0x1 /* the device checked it; without these software does */
@@ -51,7 +60,7 @@ struct spate_pkt_rx {
 #define SPATE_RX_L4_BAD  0x8
 
 struct spate_pkt_tx {
-	uint8_t *head;     /* SPATE_PKT_HEAD bytes of room, port's memory, 64-byte aligned but for l2 */
+	uint8_t *head; /* SPATE_PKT_HEAD bytes of room, port's memory, 64-byte aligned but for l2 */
 	uint16_t head_len; /* ethernet + ip + l4 headers (and small payloads that were copied in) */
 	uint8_t l2_len, l3_len, l4_len;
 	uint8_t flags;    /* SPATE_TX_* */
@@ -63,14 +72,17 @@ struct spate_pkt_tx {
 };
 #define SPATE_TX_IP4     0x1 /* else IPv6 */
 #define SPATE_TX_IP_CSUM 0x2 /* please fill the IPv4 header checksum (the field is 0) */
-#define SPATE_TX_L4_CSUM 0x4 /* please fill it; the field holds the folded pseudo-header sum, with the length */
-#define SPATE_TX_UDP     0x8 /* else TCP, when L4_CSUM */
-#define SPATE_TX_TSO     0x10 /* with L4_CSUM (and IP_CSUM on IPv4): cut into tso_mss; the pseudo-header sum
+#define SPATE_TX_L4_CSUM \
+	0x4 /* please fill it; the field holds the folded pseudo-header sum, with the length */
+#define SPATE_TX_UDP 0x8 /* else TCP, when L4_CSUM */
+#define SPATE_TX_TSO                                                                        \
+	0x10 /* with L4_CSUM (and IP_CSUM on IPv4): cut into tso_mss; the pseudo-header sum \
 				 is then without the length (as NICs want it) */
 
 struct spate_port_caps {
-	uint32_t tx_offloads; /* SPATE_TX_* the device does itself. The port does checksums in software for the
-				 rest; it never cuts, so no TSO packet may be sent unless tso_max != 0 */
+	uint32_t tx_offloads; /* SPATE_TX_* the device does itself. The port does checksums in
+				 software for the rest; it never cuts, so no TSO packet may be sent
+				 unless tso_max != 0 */
 	uint32_t tso_max;     /* payload bytes of one TSO packet; 0: none */
 	uint16_t mtu;         /* largest IP packet */
 	uint16_t queues;
@@ -85,29 +97,36 @@ struct spate_port_status {
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
 	uint64_t rx_missed, rx_errors, rx_nobuf, tx_errors;
 	uint64_t tx_dropped, tx_copied; /* sums over queues */
-	uint64_t buffers_used, buffers; /* packet buffers that are out, and that there are; 0: not counted */
+	uint64_t buffers_used,
+		buffers; /* packet buffers that are out, and that there are; 0: not counted */
 };
 
 /* One queue's own counts, written by its thread. */
 struct spate_port_queue {
 	uint64_t rx_packets, rx_bytes, rx_too_long;
 	uint64_t tx_packets, tx_bytes, tx_dropped; /* dropped: backlog full */
-	uint64_t tx_nobuf;                         /* tx_get gave less than asked, or no payload mbuf */
-	uint64_t tx_copied;                        /* packets whose payload was copied */
-	uint32_t tx_backlog;                       /* packets waiting now */
-	uint32_t tx_out;                           /* handed out by tx_get, not yet sent or put back */
+	uint64_t tx_nobuf;   /* tx_get gave less than asked, or no payload mbuf */
+	uint64_t tx_copied;  /* packets whose payload was copied */
+	uint32_t tx_backlog; /* packets waiting now */
+	uint32_t tx_out;     /* handed out by tx_get, not yet sent or put back */
 };
 
 struct spate_port;
 
 struct spate_port_ops {
 	const char *name;
-	unsigned (*rx)(struct spate_port *p, unsigned queue, struct spate_pkt_rx *pkts, unsigned max);
-	void (*rx_free)(struct spate_port *p, unsigned queue, struct spate_pkt_rx *pkts, unsigned n);
-	/* The bytes after pkt->len, in order; returns iovecs used, or max + 1 when they do not fit. */
+	unsigned (*rx)(struct spate_port *p, unsigned queue, struct spate_pkt_rx *pkts,
+		       unsigned max);
+	void (*rx_free)(struct spate_port *p, unsigned queue, struct spate_pkt_rx *pkts,
+			unsigned n);
+	/*
+	 * The bytes after pkt->len, in order; returns iovecs used, or max + 1 when they do not
+	 * fit.
+	 */
 	unsigned (*rx_rest)(struct spate_port *p, const struct spate_pkt_rx *pkt, struct iovec *iov,
 			    unsigned max);
-	unsigned (*tx_get)(struct spate_port *p, unsigned queue, struct spate_pkt_tx *tx, unsigned want);
+	unsigned (*tx_get)(struct spate_port *p, unsigned queue, struct spate_pkt_tx *tx,
+			   unsigned want);
 	void (*tx_put)(struct spate_port *p, unsigned queue, struct spate_pkt_tx *tx, unsigned n);
 	void (*tx)(struct spate_port *p, unsigned queue, struct spate_pkt_tx *tx, unsigned n);
 	unsigned (*tx_room)(struct spate_port *p, unsigned queue);

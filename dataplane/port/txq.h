@@ -1,12 +1,12 @@
 /*
- * txq.h: the sending half of a port queue, in bursts. One a (worker, port); shared by net and tcp, so that all
- * that a turn sends leaves in order and in bursts.
+ * txq.h: the sending half of a port queue, in bursts. One a (worker, port); shared by net and
+ * tcp, so that all that a turn sends leaves in order and in bursts.
  *
- *   p = spate_txq_next(q)      the packet to fill; NULL: the port has no buffers now. Asking again without a
- *                              push gives the same one
- *   spate_txq_push(q)          it is filled; a full burst is sent
- *   spate_txq_flush(q)         sends what is there; once at the end of each turn
- *   spate_txq_finish(q)        flush, and the unused ones go back to the port
+ *   p = spate_txq_next(q)  the packet to fill; NULL: the port has no buffers now. Asking again
+ *                          without a push gives the same one
+ *   spate_txq_push(q)      it is filled; a full burst is sent
+ *   spate_txq_flush(q)     sends what is there; once at the end of each turn
+ *   spate_txq_finish(q)    flush, and the unused ones go back to the port
  */
 #ifndef SPATE_TXQ_H
 #define SPATE_TXQ_H
@@ -55,8 +55,10 @@ static inline void spate_txq_flush(struct spate_txq *q)
 	if (q->n == 0)
 		return;
 	q->port->ops->tx(q->port, q->queue, q->pkt, q->n);
-	/* The unused ones keep their place for the next turn: moving a descriptor is cheaper than a put and a
-	 * get. Only the port's own two fields matter. */
+	/*
+	 * The unused ones keep their place for the next turn: moving a descriptor is cheaper than
+	 * a put and a get. Only the port's own two fields matter.
+	 */
 	for (unsigned i = 0; i < left; i++) {
 		q->pkt[i].head = q->pkt[q->n + i].head;
 		q->pkt[i].handle = q->pkt[q->n + i].handle;
@@ -65,8 +67,11 @@ static inline void spate_txq_flush(struct spate_txq *q)
 	q->have = left;
 }
 
-/* Takes packet *out (filled, head copied nowhere: the port's buffer itself) out of the burst, to be sent later
- * with spate_txq_give; used by who must wait for something before it can be sent (ARP). */
+/*
+ * Takes packet *out (filled, head copied nowhere: the port's buffer itself) out of the burst, to
+ * be sent later with spate_txq_give; used by who must wait for something before it can be sent
+ * (ARP).
+ */
 static inline void spate_txq_keep(struct spate_txq *q, struct spate_pkt_tx *out)
 {
 	*out = q->pkt[q->n];

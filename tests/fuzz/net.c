@@ -1,9 +1,10 @@
 /*
- * Frames from the wire into net/: ethernet, VLAN, ARP, IPv4, IPv6, ND, ICMP, UDP. State lives through one input (the
- * neighbour table, rate limits), time is the fuzzer's, and at the end every buffer must be back.
+ * Frames from the wire into net/: ethernet, VLAN, ARP, IPv4, IPv6, ND, ICMP, UDP. State lives
+ * through one input (the neighbour table, rate limits), time is the fuzzer's, and at the end
+ * every buffer must be back.
  *
  * Input: records of: 1 byte of what to do, then for a frame 2 bytes of length and the frame.
- *   0x00-0x7f  a frame arrives; bit 0: fix up its checksums first, so that the deeper parts are reached
+ *   0x00-0x7f  a frame arrives; bit 0: its checksums are made right, to reach the deeper parts
  *   0x80-0xbf  time passes: the low six bits times 100 ms
  *   0xc0-0xff  something of ours is sent to one of four peers
  */
@@ -32,7 +33,10 @@ static void put_ip6(uint8_t ip[16], uint8_t last)
 	ip[15] = last;
 }
 
-/* Makes the checksums of an IPv4 or IPv6 frame without extension headers right, as far as its lengths allow. */
+/*
+ * Makes the checksums of an IPv4 or IPv6 frame without extension headers right, as far as its
+ * lengths allow.
+ */
 static void fix(uint8_t *f, size_t n)
 {
 	uint8_t *ip = f + 14, *l4;
@@ -62,14 +66,15 @@ static void fix(uint8_t *f, size_t n)
 	if (at + 2 > len)
 		return;
 	if (proto != 1)
-		sum = spate_csum_plain(ip + (ip4 ? 12 : 8), ip4 ? 8 : 32) + __builtin_bswap16(proto) +
-		      __builtin_bswap16((uint16_t)len);
+		sum = spate_csum_plain(ip + (ip4 ? 12 : 8), ip4 ? 8 : 32) +
+		      __builtin_bswap16(proto) + __builtin_bswap16((uint16_t)len);
 	memset(l4 + at, 0, 2);
 	c = (uint16_t)~spate_csum_fold(sum + spate_csum_plain(l4, len));
 	memcpy(l4 + at, &c, 2);
 }
 
-static void turn(struct spate_port *port, struct spate_net *net, uint64_t now, struct spate_net_in *in)
+static void turn(struct spate_port *port, struct spate_net *net, uint64_t now,
+		 struct spate_net_in *in)
 {
 	struct spate_pkt_rx pkts[SPATE_BURST];
 	uint8_t sink[2048];

@@ -1,20 +1,27 @@
 /*
- * link: a wire with faults, in user space (the test hosts have no netem). Two ends, each a TAP device that it
- * makes or an interface whose frames it takes (packet socket); what comes in at one end leaves at the other after
+ * link: a wire with faults, in user space (the test hosts have no netem). Two ends, each a TAP
+ * device that it makes or an interface whose frames it takes (packet socket); what comes in at
+ * one end leaves at the other after
  *
  *     loss ─ duplication ─ corruption ─ queue (tail drop) ─ rate ─ delay + jitter ─ reordering
  *
  *     link --a tap:NAME|packet:IFACE --b ... [--seed N] [OPTION[@ab|@ba] VALUE]...
  *
- *     --delay 20ms       one way             --loss 1%          each packet by itself
- *     --jitter 2ms       added, uniform;     --burst 0.1%:8     bursts: begun with this chance, this long on average
- *                        keeps the order     --dup 1%           --corrupt 0.1%   one bit, past the ethernet header
- *     --reorder 1%:5ms   held back so long   --rate 100mbit     --queue 100      packets that may wait for the rate
+ *     --delay 20ms       one way
+ *     --jitter 2ms       added, uniform; keeps the order
+ *     --reorder 1%:5ms   held back so long
+ *     --loss 1%          each packet by itself
+ *     --burst 0.1%:8     bursts: begun with this chance, this long on average
+ *     --dup 1%
+ *     --corrupt 0.1%     one bit, past the ethernet header
+ *     --rate 100mbit
+ *     --queue 100        packets that may wait for the rate
  *     --mtu 1400         longer IP packets are lost (a black hole; no ICMP is made)
  *
- * Without @ both directions get it. The same seed gives the same fate to the n-th packet of a direction. Prints
- * "ready", and on SIGTERM one line of JSON for each direction. Offloads of a packet: interface's peer must be off
- * (ethtool -K PEER tx off tso off gso off); a frame over 9216 bytes is dropped and counted.
+ * Without @ both directions get it. The same seed gives the same fate to the n-th packet of a
+ * direction. Prints "ready", and on SIGTERM one line of JSON for each direction. Offloads of a
+ * packet: interface's peer must be off (ethtool -K PEER tx off tso off gso off); a frame over
+ * 9216 bytes is dropped and counted.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -59,7 +66,8 @@ struct direction {
 	/* state */
 	uint64_t rng, free_ns, last_due_ns, burst_end_ns;
 	unsigned bursting;
-	uint64_t in, out, bytes, lost, queue_full, duplicated, corrupted, reordered, too_long, failed;
+	uint64_t in, out, bytes, lost, queue_full, duplicated, corrupted, reordered, too_long,
+		failed;
 };
 
 static struct packet *pool;
@@ -86,7 +94,9 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
-/* splitmix64: one stream a direction, so that the other direction's traffic changes nothing here. */
+/*
+ * splitmix64: one stream a direction, so that the other direction's traffic changes nothing here.
+ */
 static uint64_t next(struct direction *d)
 {
 	uint64_t z = d->rng += 0x9e3779b97f4a7c15;
@@ -98,7 +108,8 @@ static uint64_t next(struct direction *d)
 
 static bool chance(struct direction *d, double p)
 {
-	double draw = (double)(next(d) >> 11) / 9007199254740992.0; /* drawn always: fates do not shift */
+	double draw =
+		(double)(next(d) >> 11) / 9007199254740992.0; /* drawn always: fates do not shift */
 
 	return draw < p;
 }
@@ -107,7 +118,8 @@ static bool chance(struct direction *d, double p)
 
 static bool before(uint32_t a, uint32_t b)
 {
-	return pool[a].due_ns != pool[b].due_ns ? pool[a].due_ns < pool[b].due_ns : pool[a].order < pool[b].order;
+	return pool[a].due_ns != pool[b].due_ns ? pool[a].due_ns < pool[b].due_ns
+						: pool[a].order < pool[b].order;
 }
 
 static void push(unsigned w, uint32_t p)
@@ -158,14 +170,19 @@ static void give(uint32_t p)
 	free_head = p;
 }
 
-/* When a frame of this length is through: queue, rate, delay, jitter, reordering. false: the queue is full. */
+/*
+ * When a frame of this length is through: queue, rate, delay, jitter, reordering. false: the
+ * queue is full.
+ */
 static bool schedule(struct direction *d, struct packet *p, uint64_t now)
 {
 	uint64_t start = d->free_ns > now ? d->free_ns : now, wire_ns = 0, due;
 
 	if (d->rate_bps != 0) {
-		wire_ns = (uint64_t)(p->len + 24) * 8 * 1000000000 / d->rate_bps; /* preamble, CRC, gap */
-		if (d->queue != 0 && start - now > (uint64_t)d->queue * 1538 * 8 * 1000000000 / d->rate_bps) {
+		wire_ns = (uint64_t)(p->len + 24) * 8 * 1000000000 /
+			  d->rate_bps; /* preamble, CRC, gap */
+		if (d->queue != 0 &&
+		    start - now > (uint64_t)d->queue * 1538 * 8 * 1000000000 / d->rate_bps) {
 			d->queue_full++;
 			return false;
 		}
@@ -248,7 +265,8 @@ static void receive(struct direction *d, unsigned w)
 		struct sockaddr_ll from;
 		socklen_t len = sizeof(from);
 		struct iovec iov = {k->bytes, FRAME_MAX};
-		struct msghdr m = {.msg_name = &from, .msg_namelen = len, .msg_iov = &iov, .msg_iovlen = 1};
+		struct msghdr m = {
+			.msg_name = &from, .msg_namelen = len, .msg_iov = &iov, .msg_iovlen = 1};
 		ssize_t n = recvmsg(d->from, &m, MSG_DONTWAIT | MSG_TRUNC);
 
 		if (n < 0 && errno == ENOTSOCK) {
@@ -306,7 +324,8 @@ static int open_packet(const char *name)
 				 .sll_protocol = htons(ETH_P_ALL),
 				 .sll_ifindex = (int)if_nametoindex(name)};
 	struct packet_mreq promisc = {.mr_ifindex = at.sll_ifindex, .mr_type = PACKET_MR_PROMISC};
-	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1, size = 16 << 20;
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1,
+	    size = 16 << 20;
 
 	if (fd < 0 || at.sll_ifindex == 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0)
 		die(name, strerror(errno));
@@ -410,13 +429,16 @@ static void option(struct direction d[2], const char *arg, const char *v)
 
 static void report(const struct direction *d)
 {
-	printf("{\"direction\": \"%s\", \"in\": %llu, \"out\": %llu, \"bytes\": %llu, \"lost\": %llu, \"queue_full\": "
-	       "%llu, \"duplicated\": %llu, \"corrupted\": %llu, \"reordered\": %llu, \"too_long\": %llu, \"failed\": "
+	printf("{\"direction\": \"%s\", \"in\": %llu, \"out\": %llu, \"bytes\": %llu, \"lost\": "
+	       "%llu, \"queue_full\": "
+	       "%llu, \"duplicated\": %llu, \"corrupted\": %llu, \"reordered\": %llu, "
+	       "\"too_long\": %llu, \"failed\": "
 	       "%llu}\n",
-	       d->name, (unsigned long long)d->in, (unsigned long long)d->out, (unsigned long long)d->bytes,
-	       (unsigned long long)d->lost, (unsigned long long)d->queue_full, (unsigned long long)d->duplicated,
-	       (unsigned long long)d->corrupted, (unsigned long long)d->reordered, (unsigned long long)d->too_long,
-	       (unsigned long long)d->failed);
+	       d->name, (unsigned long long)d->in, (unsigned long long)d->out,
+	       (unsigned long long)d->bytes, (unsigned long long)d->lost,
+	       (unsigned long long)d->queue_full, (unsigned long long)d->duplicated,
+	       (unsigned long long)d->corrupted, (unsigned long long)d->reordered,
+	       (unsigned long long)d->too_long, (unsigned long long)d->failed);
 }
 
 int main(int argc, char **argv)
@@ -459,7 +481,8 @@ int main(int argc, char **argv)
 		wait = wait > now ? wait - now : 0;
 		if (wait > 1000000000)
 			wait = 1000000000;
-		struct timespec ts = {.tv_sec = (time_t)(wait / 1000000000), .tv_nsec = (long)(wait % 1000000000)};
+		struct timespec ts = {.tv_sec = (time_t)(wait / 1000000000),
+				      .tv_nsec = (long)(wait % 1000000000)};
 
 		if (ppoll(fds, 2, &ts, NULL) < 0 && errno != EINTR)
 			die("poll", strerror(errno));

@@ -1,12 +1,13 @@
 /*
- * net_echo: a DPDK port with net/ on it and no TCP: answers ARP, ND and echo requests, and sends UDP datagrams to
- * port 7 back. For tests of port/ and net/ against the kernel, before TCP comes in between.
+ * net_echo: a DPDK port with net/ on it and no TCP: answers ARP, ND and echo requests, and sends
+ * UDP datagrams to port 7 back. For tests of port/ and net/ against the kernel, before TCP comes
+ * in between.
  *
  *     net_echo [-a ADDR/PREFIX]... [-g GATEWAY]... [-v VLAN] [-m MTU] [-p PEER] -- EAL arguments
  *
- * -p: asks the net_echo at PEER instead: 2,000 datagrams of all sizes, from memory that stands for the cache's arena;
- * ends with 0 when at least 1,900 came back as they were sent.
- * Prints one line when it is ready and the counters that are not zero when it ends (SIGTERM).
+ * -p: asks the net_echo at PEER instead: 2,000 datagrams of all sizes, from memory that stands
+ * for the cache's arena; ends with 0 when at least 1,900 came back as they were sent. Prints one
+ * line when it is ready and the counters that are not zero when it ends (SIGTERM).
  */
 #include <arpa/inet.h>
 #include <signal.h>
@@ -75,9 +76,9 @@ static void echo_udp(struct spate_net *net, const struct spate_seg *s)
 
 /* --- the asking side --- */
 
-#define ASK_PORT  4000
-#define ASKS      2000
-#define ARENA     (4u << 20)
+#define ASK_PORT 4000
+#define ASKS     2000
+#define ARENA    (4u << 20)
 static uint8_t *arena;
 static unsigned asked, answered, wrong;
 
@@ -116,7 +117,8 @@ static void ask(struct spate_net *net, struct spate_net_path *p)
 	if (p->gen == 0 && !spate_net_resolve(net, p))
 		return;
 	/* Not more than a few on their way: the devices' rings are short and nobody sends again. */
-	for (unsigned k = 0; k < 8 && asked < ASKS && asked < answered + wrong + lost_allowance(); k++, asked++) {
+	for (unsigned k = 0; k < 8 && asked < ASKS && asked < answered + wrong + lost_allowance();
+	     k++, asked++) {
 		memcpy(arena + (size_t)asked * 2048, &asked, 4);
 		if (spate_net_udp_send(net, p, arena + (size_t)asked * 2048, ask_len(asked)) != 0)
 			return;
@@ -171,7 +173,8 @@ int main(int argc, char **argv)
 		else if (strcmp(argv[at], "-p") == 0)
 			peer = argv[at + 1];
 		else
-			die("usage", "net_echo [-a ADDR/PREFIX]... [-g GATEWAY] [-v VLAN] [-m MTU] -- EAL");
+			die("usage",
+			    "net_echo [-a ADDR/PREFIX]... [-g GATEWAY] [-v VLAN] [-m MTU] -- EAL");
 	}
 	at++;
 	signal(SIGTERM, on_term);
@@ -225,15 +228,18 @@ int main(int argc, char **argv)
 		printf("answered %u of %u, wrong %u\n", answered, asked, wrong);
 	for (unsigned i = 0; i < SPATE_NET_VERDICTS; i++)
 		if (spate_net_counts(net)[i] != 0)
-			printf("%s %llu\n", spate_net_verdicts[i].name, (unsigned long long)spate_net_counts(net)[i]);
+			printf("%s %llu\n", spate_net_verdicts[i].name,
+			       (unsigned long long)spate_net_counts(net)[i]);
 	const struct spate_port_queue *q = port.ops->queue(&port, 0);
 
-	printf("tx_dropped %llu tx_nobuf %llu\n", (unsigned long long)q->tx_dropped, (unsigned long long)q->tx_nobuf);
+	printf("tx_dropped %llu tx_nobuf %llu\n", (unsigned long long)q->tx_dropped,
+	       (unsigned long long)q->tx_nobuf);
 	struct spate_port_status st;
 
 	port.ops->status(&port, &st);
-	printf("device: rx %llu tx %llu missed %llu errors %llu %llu\n", (unsigned long long)st.rx_packets,
-	       (unsigned long long)st.tx_packets, (unsigned long long)st.rx_missed, (unsigned long long)st.rx_errors,
+	printf("device: rx %llu tx %llu missed %llu errors %llu %llu\n",
+	       (unsigned long long)st.rx_packets, (unsigned long long)st.tx_packets,
+	       (unsigned long long)st.rx_missed, (unsigned long long)st.rx_errors,
 	       (unsigned long long)st.tx_errors);
 	spate_net_destroy(net);
 	printf("tx_out %u\n", q->tx_out);

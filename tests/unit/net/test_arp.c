@@ -171,7 +171,8 @@ static void test_table_is_bounded_and_keeps_who_is_in_use(void **state)
 	for (unsigned i = 0; i < 3000; i++) {
 		uint8_t *a;
 
-		give(frame, (snprintf(text, sizeof(text), "10.0.0.%u", 3 + i % 250), arp(1, mac_peer, text, "10.0.0.1")));
+		give(frame, (snprintf(text, sizeof(text), "10.0.0.%u", 3 + i % 250),
+			     arp(1, mac_peer, text, "10.0.0.1")));
 		while (take())
 			;
 		/* and a thousand neighbours more over IPv6 */

@@ -1,4 +1,7 @@
-/* The board between workers: posts arrive whole and in order, in threads, also when a reader is lapped. */
+/*
+ * The board between workers: posts arrive whole and in order, in threads, also when a reader is
+ * lapped.
+ */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>

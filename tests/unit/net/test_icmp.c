@@ -7,7 +7,8 @@ static void assert_sum_good(void)
 
 	if (ip[0] >> 4 == 4) {
 		assert_int_equal(spate_csum_fold(spate_csum_plain(ip, 20)), 0xffff);
-		assert_int_equal(spate_csum_fold(spate_csum_plain(ip + 20, us.out_len - 34)), 0xffff);
+		assert_int_equal(spate_csum_fold(spate_csum_plain(ip + 20, us.out_len - 34)),
+				 0xffff);
 		return;
 	}
 	assert_int_equal(spate_csum_fold(spate_csum_plain(ip + 8, 32) + __builtin_bswap16(58) +
@@ -107,7 +108,8 @@ static void test_solicitation_from_off_link_is_refused(void **state)
 	give(frame, ns("fd00::2", "ff02::1:ff00:1", "fd00::1", 254));
 	assert_false(take());
 	assert_int_equal(count(SPATE_NET_DROP_ND), 1);
-	give(frame, ns("fd99::2", "ff02::1:ff00:1", "fd00::1", 255)); /* answered, but not remembered */
+	give(frame,
+	     ns("fd99::2", "ff02::1:ff00:1", "fd00::1", 255)); /* answered, but not remembered */
 	assert_true(take());
 	struct spate_net_path p;
 
@@ -177,7 +179,8 @@ static void test_frag_needed_becomes_an_event(void **state)
 	assert_int_equal(us.in.events[0].lport, 80);
 	assert_int_equal(us.in.events[0].rport, 40000);
 	assert_int_equal(us.in.events[0].seq, 0x01020304);
-	give(frame, frag_needed("10.0.0.1", 0)); /* a router of before 1990: the plateau below 1500 */
+	give(frame,
+	     frag_needed("10.0.0.1", 0)); /* a router of before 1990: the plateau below 1500 */
 	assert_int_equal(us.in.events[0].mtu, 1492);
 	give(frame, frag_needed("10.0.0.1", 1));
 	assert_int_equal(us.in.events[0].mtu, 68);

@@ -92,7 +92,8 @@ static void test_longest_prefix_wins(void **state)
 	for (unsigned i = 0; i < 3; i++) {
 		ip_of(routes[i][0], dst);
 		ip_of(routes[i][2], gw);
-		assert_int_equal(spate_net_add_route(us.net, dst, (unsigned)atoi(routes[i][1]), gw), 0);
+		assert_int_equal(spate_net_add_route(us.net, dst, (unsigned)atoi(routes[i][1]), gw),
+				 0);
 	}
 	for (unsigned i = 0; i < 4; i++) {
 		assert_int_equal(path_to(&us, &p, expect[i][0]), 0);
@@ -156,13 +157,15 @@ static void test_path_mtu_is_kept_for_ten_minutes_and_never_raised(void **state)
 static void test_workers_share_what_they_learn(void **state)
 {
 	static struct spate_net_board board;
-	struct spate_net_setup a = {.board = &board, .worker = 0}, b = {.board = &board, .worker = 1};
+	struct spate_net_setup a = {.board = &board, .worker = 0},
+			       b = {.board = &board, .worker = 1};
 	struct spate_net_path p;
 
 	spate_net_board_init(&board);
 	host_open(&us, mac_us, "10.0.0.1", "fd00::1", 0, &a);
 	host_open(&peer, mac_us, "10.0.0.1", "fd00::1", 0, &b);
-	assert_int_equal(path_to(&peer, &p, "10.0.0.2"), 0); /* worker 1 asks, worker 0 gets the answer */
+	assert_int_equal(path_to(&peer, &p, "10.0.0.2"),
+			 0); /* worker 1 asks, worker 0 gets the answer */
 	give(frame, arp(2, mac_peer, "10.0.0.2", "10.0.0.1"));
 	host_turn(&peer);
 	assert_true(send_bare(&peer, &p));

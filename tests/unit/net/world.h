@@ -1,6 +1,6 @@
 /*
- * world.h: one stack at 10.0.0.1/24 and fd00::1/64 (or two, wired) over the memory port, and hand-made frames.
- * Every helper is static inline so that each test file is one program.
+ * world.h: one stack at 10.0.0.1/24 and fd00::1/64 (or two, wired) over the memory port, and
+ * hand-made frames. Every helper is static inline so that each test file is one program.
  */
 #ifndef TEST_NET_WORLD_H
 #define TEST_NET_WORLD_H
@@ -171,8 +171,8 @@ static inline size_t seal(unsigned at)
 	uint16_t c;
 
 	if (proto != 1)
-		sum = spate_csum_plain(ip + (ip4 ? 12 : 8), ip4 ? 8 : 32) + __builtin_bswap16(proto) +
-		      __builtin_bswap16((uint16_t)len);
+		sum = spate_csum_plain(ip + (ip4 ? 12 : 8), ip4 ? 8 : 32) +
+		      __builtin_bswap16(proto) + __builtin_bswap16((uint16_t)len);
 	memset(l4 + at, 0, 2);
 	c = (uint16_t)~spate_csum_fold(sum + spate_csum_plain(l4, len));
 	memcpy(l4 + at, &c, 2);

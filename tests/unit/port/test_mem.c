@@ -45,7 +45,8 @@ static void fill(struct spate_pkt_tx *tx, uint32_t len, uint16_t mss)
 	tx->l3_len = 20;
 	tx->l4_len = 20;
 	tx->head_len = 54;
-	tx->flags = SPATE_TX_IP4 | SPATE_TX_L4_CSUM | SPATE_TX_IP_CSUM | (mss != 0 ? SPATE_TX_TSO : 0);
+	tx->flags =
+		SPATE_TX_IP4 | SPATE_TX_L4_CSUM | SPATE_TX_IP_CSUM | (mss != 0 ? SPATE_TX_TSO : 0);
 	tx->tso_mss = mss;
 	tx->frag_len = len;
 	tx->nfrags = 0;
@@ -125,7 +126,8 @@ static void test_no_buffers_gives_less(void **state)
 static void test_tso_is_cut_as_a_device_would(void **state)
 {
 	struct spate_port a;
-	struct spate_mem_setup s = {.tx_offloads = SPATE_TX_L4_CSUM | SPATE_TX_TSO, .tso_max = 8000};
+	struct spate_mem_setup s = {.tx_offloads = SPATE_TX_L4_CSUM | SPATE_TX_TSO,
+				    .tso_max = 8000};
 	struct spate_pkt_tx tx;
 	uint8_t buf[2000];
 	uint32_t off = 0;
@@ -137,12 +139,14 @@ static void test_tso_is_cut_as_a_device_would(void **state)
 	a.ops->tx(&a, 0, &tx, 1);
 	while ((n = spate_mem_take(&a, buf, sizeof(buf))) != 0) {
 		uint32_t len = (uint32_t)n - 54;
-		uint32_t seq = (uint32_t)buf[38] << 24 | (uint32_t)buf[39] << 16 | (uint32_t)buf[40] << 8 | buf[41];
+		uint32_t seq = (uint32_t)buf[38] << 24 | (uint32_t)buf[39] << 16 |
+			       (uint32_t)buf[40] << 8 | buf[41];
 
 		assert_good(buf, n);
 		assert_int_equal(seq, off);
 		assert_memory_equal(buf + 54, payload + off, len);
-		assert_int_equal(buf[47], off + len == 5000 ? 0x18 : 0x10); /* PSH only on the last */
+		assert_int_equal(buf[47],
+				 off + len == 5000 ? 0x18 : 0x10); /* PSH only on the last */
 		off += len;
 	}
 	assert_int_equal(off, 5000);
