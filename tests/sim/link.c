@@ -122,10 +122,12 @@ static bool lose(struct link *l, unsigned dir, uint64_t now_us)
 		l->burst[dir] = false;
 	if (!l->burst[dir])
 		l->burst_since[dir] = now_us;
+	if (!this_way(l, dir))
+		return false;
 	if (l->burst[dir] ? rng_chance(&l->rng, l->setup.burst_end)
 			  : rng_chance(&l->rng, l->setup.burst_start))
 		l->burst[dir] = !l->burst[dir];
-	return l->burst[dir] || (this_way(l, dir) && rng_chance(&l->rng, l->setup.loss));
+	return l->burst[dir] || rng_chance(&l->rng, l->setup.loss);
 }
 
 static void mark(uint8_t *f)

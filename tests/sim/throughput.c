@@ -4,7 +4,7 @@
  *
  *   throughput [--delay US] [--loss PER_MILLION] [--reorder PER_MILLION --reorder-us US]
  *              [--rate BYTES_S --queue BYTES] [--bytes N] [--turn US] [--bbr 1]
- *              [--count SEEDS] [--from SEED] [--least MBIT] [--trace 1] [--pcap FILE]
+ *              [--burst PER_MILLION] [--count SEEDS] [--from SEED] [--least MBIT] [--trace 1] [--pcap FILE]
  *
  * Loss and reordering are on the data's way only. --turn: both hosts run only so often. Prints one
  * line of JSON, Mbit/s of the payload from the SYN on: the median and the extremes over the seeds;
@@ -243,6 +243,8 @@ static void options(int argc, char **argv)
 			opt.link.delay_us = (uint32_t)n;
 		else if (IS("--loss"))
 			opt.link.loss = (uint32_t)n;
+		else if (IS("--burst"))
+			opt.link.burst_start = (uint32_t)n, opt.link.burst_end = 83000;
 		else if (IS("--reorder"))
 			opt.link.reorder = (uint32_t)n;
 		else if (IS("--reorder-us"))
