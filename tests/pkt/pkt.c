@@ -1,36 +1,12 @@
 /*
- * pkt: timed inject-and-expect cases, as scripts. The engine is one end, the script the other.
+ * pkt: timed inject-and-expect cases, as scripts: the engine is one end, the script the other. README.md has the
+ * language.
  *
  *   pkt FILE.pkt...                  every case of these files, as TAP
  *   pkt --case NAME FILE.pkt...      one
  *   pkt --list FILE.pkt...           the table of contents
  *
- * A file is a topic, a list of cases; a line is one step:
- *   case NAME                        a fresh engine, listening on port 80
- *   set KEY N                        configuration, before anything else: see keys[] below; also mtu, v6, isn
- *   open [ts] [nosack] [ecn] [win N] [mss N] [wscale N] [rtt MS]
- *                                    a handshake, us the server; what is not said: win 65535 mss 1460 rtt 1
- *   connect [fails]                  we are the client
- *   < FLAGS A[:B] [ack N] [win N] .. inject bytes A..B (numbers are relative to each side's SYN)
- *   > FLAGS A[:B] [ack N] .. [after MS]   the next segment we send; without `after` it is there already,
- *                                    with it it must come that many ms (±3 and a twentieth) after the last one
- *                                    with `within MS` by then at the latest
- *   > none [for MS]                  nothing (more) was sent, or is within MS
- *   >> A:B                           data A..B is there, in order, in however many segments, and nothing else
- *   acks FROM TO STEP                inject bare ACKs, one by one
- *   flow MS RTT                      for so long all we send is acknowledged a round trip later, every two segments
- *   drain                            whatever we sent is not looked at
- *   wait MS
- *   send N | finish | abort | pause | resume | timer MS
- *   again                            forget this connection, another one comes in the same engine
- *   iss_moved N | port N | port_moved  our ISN since the connection before; the port connect chose
- *   recv N | eof | closed WHY | open? | state N | cwnd N | ssthresh N | mss N | ca N | count NAME N | half_open N
- *   too_big SEQ MTU | unreachable SEQ HARD
- * FLAGS: S F R A E W, or . for a bare ACK; PSH is not looked at. Also known: mss N, wscale N, sackok, ts V, ecr V, nots,
- * tsval N, sack A-B .., nosack, ce, ect, notect, badsum, urg N, doff N, port N (the peer's), dport N (ours), raw HEX
- * (options). Timestamps of ours count from our first one. Text after # is for the reader. Without `set`: cookies,
- * pacing, hystart, ecn and keep-alive are off, the receive buffer is 65535.
- * A value may be a range: 10..20.
+ * From top to bottom: the application, configuration, time, words of a line, inject, expect, checks, steps, files.
  */
 #include <ctype.h>
 #include <setjmp.h>
