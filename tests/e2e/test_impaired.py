@@ -57,7 +57,13 @@ class Linked(AfPacket):
                                                  f"tap:{self.tap}", "--seed", "1", *options]), work)
             wait_until(lambda: b"ready" in made.out.read_bytes(), 5, "link ready")
             ip(f"addr add {self.clients[4]}/24 dev {self.tap}", f"link set {self.tap} up", ns=self.ns.name)
+            self.wires = [*getattr(self, "wires", []), made]
             return made
+
+        def close(self):
+            for made in getattr(self, "wires", []):
+                made.kill()
+            super().close()
 
 
 @pytest.fixture(scope="session")
@@ -106,6 +112,8 @@ def kernel(nginx, backend, folder):
                     f"server {{ listen {place.hosts[4]}:80; root {folder}; }} }}\n")
     served = Process("kernel", [*inside, "nginx", "-c", conf], folder.parent)
     yield place
+    for made in getattr(place, "wires", []):
+        made.kill()
     served.end(5)
     ip(f"netns del {ns}")
 
