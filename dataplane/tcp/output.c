@@ -256,8 +256,11 @@ static void send_new(struct spate_tcp_conn *c, uint32_t budget)
 		for (uint32_t left = (uint32_t)got; left > 0;) {
 			uint32_t len = tcp_fits(c, &cut, cut_size(c, left));
 			bool last = at + got == q->end && len == left;
+			bool push = last || (stop == SPATE_SENDQ_DRY && len == left);
 
-			if (!send_one(c, len, last && finish, len == left, &cut))
+			/* PSH where there is no more to come, not where pacing or a window paused: Linux
+			 * answers each with an ACK. */
+			if (!send_one(c, len, last && finish, push, &cut))
 				return;
 			left -= len;
 			if (c->flags & F_TLP_SEND) {
