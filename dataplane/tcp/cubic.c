@@ -69,6 +69,10 @@ static void avoid_congestion(struct spate_tcp_conn *c, uint32_t acked)
 		if (target > cwnd)
 			cwnd += (target - cwnd) * acked / cwnd;
 	}
+	/* Slow start ended on round trips alone and nothing was lost yet: the curve knows no plateau to go
+	 * back to, and would look for the wire's end for many seconds. As Linux: 5 % a round trip. */
+	if (q->cwnd_prior == 0 && cwnd < c->cwnd + acked / 20.0)
+		cwnd = c->cwnd + acked / 20.0;
 	/* Whole bytes only: what is left over waits in the fraction of w_est or of the next target. */
 	c->cwnd = cwnd < 1u << 30 ? (uint32_t)cwnd : 1u << 30;
 }
@@ -99,7 +103,7 @@ static void cubic_ack(struct spate_tcp_conn *c, const struct tcp_ack *a)
 
 		if (c->ssthresh != UINT32_MAX && !q->hs_done) {
 			q->hs_done = true; /* from here on the union is the curve's */
-			q->cwnd_prior = c->cwnd;
+			q->cwnd_prior = 0; /* nothing was lost yet */
 		}
 		if (c->cwnd >= 1u << 30)
 			return;
