@@ -415,6 +415,7 @@ static void end(struct spate_tcp_listener *l)
 	if (conn != NULL)
 		spate_tcp_abort(conn);
 	sent();
+	sent(); /* one that had segments out is told one turn later */
 	spate_tcp_usage(h.t, &u);
 	CHECK(conn == NULL && u.conns == 0 && u.half_open == 0 && u.runs == 0 && u.held_nodes == 0);
 	CHECK(h.bytes_pool.used == 0 && h.range_pool.used == 0);
