@@ -22,7 +22,7 @@ void spate_tcp_config_init(struct spate_tcp_config *cfg)
 		.rto_init_us = 1000000,
 		.delack_us = 40000,
 		.give_up_us = 120000000,
-		.syn_retries = 6,
+		.syn_retries = 7, /* three minutes: RFC 9293 3.8.3, MUST-23 */
 		.synack_retries = 5,
 		.persist_us = 120000000,
 		.keepalive_s = 7200,
