@@ -48,7 +48,7 @@ static uint32_t target(const struct spate_tcp_conn *c, uint32_t gain)
 	uint64_t bdp;
 
 	if (b->min_rtt_us == UINT32_MAX)
-		return c->t->cfg.init_window * (uint32_t)c->mss;
+		return tcp_initial_window(c);
 	bdp = max_bw(b) * b->min_rtt_us / 1000000 * gain / GAIN_1;
 	return bdp < 1u << 30 ? (uint32_t)bdp : 1u << 30;
 }
@@ -187,7 +187,7 @@ static void set_cwnd(struct spate_tcp_conn *c, const struct tcp_ack *a)
 			b->restoring = false;
 	} else if (b->filled) {
 		c->cwnd = min32(c->cwnd + a->delivered, want);
-	} else if (c->cwnd < want || c->delivered < c->t->cfg.init_window * (uint32_t)c->mss) {
+	} else if (c->cwnd < want || c->delivered < tcp_initial_window(c)) {
 		c->cwnd += a->delivered;
 	}
 	c->cwnd = max32(c->cwnd, MIN_SEGMENTS * (uint32_t)c->mss);
@@ -245,7 +245,7 @@ static uint64_t bbr_rate(const struct spate_tcp_conn *c)
 	if (!b->filled && b->mode == STARTUP) {
 		/* Until the pipe was full once, never slower than the first window a round trip: a small
 		 * request before a large response must not set the pace. */
-		uint32_t srtt = tcp_srtt(c), iw = c->t->cfg.init_window * (uint32_t)c->mss;
+		uint32_t srtt = tcp_srtt(c), iw = tcp_initial_window(c);
 		uint64_t least = srtt == 0 ? 0 : (uint64_t)iw * 1000000 / srtt * HIGH_GAIN / GAIN_1;
 
 		return bw > least ? bw : least;

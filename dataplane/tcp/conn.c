@@ -133,7 +133,7 @@ void tcp_established(struct spate_tcp_conn *c)
 	/* RFC 6928; one segment when the handshake lost a packet (RFC 5681 3.1, RFC 6298 5.7). */
 	bool lost = !sampled && c->retries != TCP_NO_SAMPLE;
 
-	c->cwnd = (lost ? 1 : t->cfg.init_window) * (uint32_t)c->mss;
+	c->cwnd = lost ? c->mss : tcp_initial_window(c);
 	if (lost)
 		c->rto_us = max32(c->rto_us, min32(3000000, t->cfg.rto_max_us));
 	c->retries = 0;

@@ -371,6 +371,13 @@ static inline uint32_t tcp_min_rtt(const struct spate_tcp_conn *c)
 {
 	return min32(c->min_rtt_us, c->min_rtt_old_us);
 }
+/* RFC 6928 (1), for any number of segments: large ones are fewer, but at least two. */
+static inline uint32_t tcp_initial_window(const struct spate_tcp_conn *c)
+{
+	uint32_t n = c->t->cfg.init_window;
+
+	return min32(n * c->mss, max32(2u * c->mss, n * 1460));
+}
 static inline bool tcp_synced(const struct spate_tcp_conn *c)
 {
 	return c->state >= SPATE_TCP_ESTABLISHED;

@@ -32,7 +32,7 @@ uint32_t tcp_pace_budget(struct spate_tcp_conn *c)
 			return 0;
 		}
 		c->pace_next_us = c->t->now32;
-		return max32(burst(c, rate), min32(c->cwnd, c->t->cfg.init_window * c->mss));
+		return max32(burst(c, rate), min32(c->cwnd, tcp_initial_window(c)));
 	}
 	if (wait > 0) {
 		tcp_arm(c, TM_PACE, (uint64_t)wait);
