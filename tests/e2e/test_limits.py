@@ -139,6 +139,17 @@ def test_descriptors_do_not_leak(edge_over, nginx, sample):
     wait_until(lambda: edge.process.fds() <= before + 40, what="descriptors to be closed")
 
 
+def test_an_idle_edge_sleeps(edge_over, sample):
+    """Viewers who are there and ask for nothing cost next to no CPU, on a device that has to be asked for packets too."""
+    edge = edge_over(sample)
+    with edge.connect() as c:
+        assert c.get("/0/init.mp4").status == 200
+        before = edge.process.cpu()
+        time.sleep(2)
+        assert edge.process.cpu() - before < 0.4
+        assert c.get("/0/init.mp4").status == 200
+
+
 @pytest.mark.workers(2)
 def test_several_workers(edge_over, nginx, sample):
     origin = nginx("add_header Cache-Control max-age=600;")

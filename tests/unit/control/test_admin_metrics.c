@@ -84,6 +84,18 @@ static void test_tcp_counters_only_where_they_count(void **state)
 	assert_non_null(strstr(metrics(), "spate_tcp_"));
 }
 
+static void test_ports_are_told_apart(void **state)
+{
+	assert_null(strstr(metrics(), "spate_port_"));
+	view.nports = 2;
+	view.port[0] = (struct spate_view_port){"net_tap0", {.link_up = true, .rx_missed = 3}};
+	view.port[1] = (struct spate_view_port){"net_tap1", {.buffers_used = 4096}};
+	assert_true(has_line("spate_port_link_up{port=\"net_tap0\"} 1"));
+	assert_true(has_line("spate_port_link_up{port=\"net_tap1\"} 0"));
+	assert_true(has_line("spate_port_rx_missed_total{port=\"net_tap0\"} 3"));
+	assert_true(has_line("spate_port_buffers_used{port=\"net_tap1\"} 4096"));
+}
+
 static bool legal_name(const char *s, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -104,6 +116,9 @@ static void test_exposition_format(void **state)
 	unsigned families = 0;
 
 	view.backend = "dpdk";
+	view.nports = 2;
+	view.port[0].name = "0000:3b:00.0";
+	view.port[1].name = "net_tap0";
 	copy = strdup(metrics());
 	assert_int_equal(copy[strlen(copy) - 1], '\n');
 	assert_null(strstr(copy, "\n\n"));
@@ -163,6 +178,7 @@ int main(void)
 		cmocka_unit_test_setup(test_totals_add_all_threads_and_workers_stand_apart, setup),
 		cmocka_unit_test_setup(test_cache_and_build_info, setup),
 		cmocka_unit_test_setup(test_tcp_counters_only_where_they_count, setup),
+		cmocka_unit_test_setup(test_ports_are_told_apart, setup),
 		cmocka_unit_test_setup(test_exposition_format, setup),
 		cmocka_unit_test_setup(test_no_room_is_said, setup),
 	};
