@@ -370,11 +370,13 @@ static void count_pool(const struct rte_mempool *m, struct spate_port_status *ou
 	out->buffers_used += rte_mempool_in_use_count(m);
 }
 
-/* frag[] is the queue's own little store: what lies there is not out. */
+/* A burst of frags in frag[] and a burst of heads in the sender's txq are kept ready: not in use. */
 static void queue_status(const struct dpdk_queue *q, struct spate_port_status *out)
 {
 	unsigned have = *(const volatile unsigned *)&q->frags_have;
+	unsigned heads = *(const volatile uint32_t *)&q->count.tx_out;
 
+	have += heads < SPATE_BURST ? heads : SPATE_BURST;
 	out->tx_dropped += q->count.tx_dropped;
 	out->tx_copied += q->count.tx_copied;
 	count_pool(q->rx, out);

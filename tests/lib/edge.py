@@ -53,7 +53,12 @@ class Edge:
         self.process = Process("spate", argv, work)
         self.stopped = self.asked = False
         if ready:
-            self.wait_ready()
+            try:
+                self.wait_ready()
+            except AssertionError:
+                self.process.kill()
+                self.place.close()
+                raise
 
     def configure(self, config):
         """Writes the file; a running edge takes it over by reload()."""
@@ -68,7 +73,7 @@ class Edge:
             except OSError:
                 return False
 
-        wait_until(answers, 15, "edge ready")
+        wait_until(answers, 60, "edge ready")
         self.place.started()
 
     def alive(self):
