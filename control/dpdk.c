@@ -18,7 +18,6 @@
 struct spate_dpdk {
 	const struct spate_config *cfg;
 	struct spate_dpdk_setup setup;
-	struct spate_tcp_config tcp;
 	struct spate_dpdk_if ifs[SPATE_NET_IFACES];
 	struct spate_port ports[SPATE_NET_IFACES];
 	unsigned nports; /* open */
@@ -135,10 +134,8 @@ int spate_dpdk_start(const struct spate_config *cfg, const struct spate_arena_in
 		return err;
 	}
 	spate_net_board_init(&d->board);
-	spate_tcp_config_init(&d->tcp);
-	d->tcp.cc = cfg->tcp.congestion == SPATE_CC_BBR ? SPATE_TCP_BBR : SPATE_TCP_CUBIC;
 	d->setup = (struct spate_dpdk_setup){
-		.tcp = &d->tcp,
+		.congestion = cfg->tcp.congestion == SPATE_CC_BBR ? SPATE_TCP_BBR : SPATE_TCP_CUBIC,
 		.ifs = d->ifs,
 		.nifs = d->nports,
 		.listeners = listeners,

@@ -184,17 +184,11 @@ static int start_tcp(struct backend *b, struct spate_worker *w, const struct spa
 	struct spate_tcp_lower lower;
 	int err;
 
-	if (s->tcp != NULL) {
-		cfg = *s->tcp;
-	} else {
-		spate_tcp_config_init(&cfg);
-		cfg.fin_wait_2_us = FIN_WAIT_2_US;
-		/*
-		 * Some more than the limit: those over it are refused in order, not left
-		 * unanswered.
-		 */
-		cfg.max_conns = w->config->max_connections + w->config->max_connections / 8 + 64;
-	}
+	spate_tcp_config_init(&cfg);
+	cfg.cc = s->congestion;
+	cfg.fin_wait_2_us = FIN_WAIT_2_US;
+	/* Some more than the limit: those over it are refused in order, not left unanswered. */
+	cfg.max_conns = w->config->max_connections + w->config->max_connections / 8 + 64;
 	cfg.user_bytes = spate_stream_tcp_bytes();
 	*why = "no random bytes";
 	if (getrandom(cfg.secret, sizeof(cfg.secret), 0) != sizeof(cfg.secret))

@@ -33,7 +33,7 @@ struct spate_dpdk_setup {
 	unsigned nifs;
 	const struct spate_listener *listeners;
 	unsigned nlisteners;
-	const struct spate_tcp_config *tcp; /* NULL: defaults */
+	enum spate_tcp_cc congestion;
 	struct spate_net_board *board;      /* NULL with one worker */
 	bool spin;                          /* never sleep */
 };
