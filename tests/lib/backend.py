@@ -33,6 +33,7 @@ class Sockets:
 class SocketsPlace:
     hosts = {4: "127.0.0.1", 6: "::1"}    # where the edge is, by IP version
     clients = {4: "127.0.0.1", 6: "::1"}  # where it sees its clients
+    kernel_accepts = True                 # a handshake ends while the edge stands still
     capabilities = ""                     # what an edge that is not root must have been given
 
     def __init__(self, port):

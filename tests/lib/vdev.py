@@ -93,6 +93,8 @@ class AfPacket:
         return self.Place(self, port, self.made)
 
     class Place:
+        kernel_accepts = False
+
         def __init__(self, backend, port, number):
             self.backend, self.ns, self.port = backend, backend.ns, port
             a, b = number >> 8, number & 255
