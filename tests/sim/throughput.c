@@ -4,11 +4,11 @@
  *
  *   throughput [--delay US] [--loss PER_MILLION] [--reorder PER_MILLION --reorder-us US]
  *              [--rate BYTES_S --queue BYTES] [--bytes N] [--turn US] [--bbr 1]
- *              [--burst PER_MILLION] [--count SEEDS] [--from SEED] [--least MBIT] [--trace 1] [--pcap FILE]
+ *              [--burst PER_MILLION] [--count SEEDS] [--from SEED] [--least MBIT] [--pushes N] [--trace 1] [--pcap FILE]
  *
  * Loss and reordering are on the data's way only. --turn: both hosts run only so often. Prints one
  * line of JSON, Mbit/s of the payload from the SYN on: the median and the extremes over the seeds;
- * --least: exit 1 when the median is below.
+ * --least: exit 1 when the median is below; --pushes: when more segments of a run have PSH.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -24,7 +24,7 @@
 
 static struct {
 	struct link_setup link;
-	uint64_t bytes, from, turn_us;
+	uint64_t bytes, from, turn_us, pushes;
 	unsigned count;
 	double least;
 	bool bbr, trace;
@@ -32,7 +32,7 @@ static struct {
 } opt = {.link = {.delay_us = 10000, .mtu = 1500, .fault_way = 2},
 	 .bytes = 10u << 20,
 	 .from = 1,
-	 .turn_us = 1,
+	 .turn_us = 1, .pushes = UINT64_MAX,
 	 .count = 15};
 
 static struct spate_cache *cache;
@@ -40,7 +40,7 @@ static struct spate_object *object;
 static struct host host[2]; /* 0 receives, 1 sends */
 static struct spate_sendq queue[2];
 static struct spate_tcp_conn *sender;
-static uint64_t queued, got;
+static uint64_t queued, got, pushes;
 static bool ended;
 
 static void die(const char *what)
@@ -148,8 +148,10 @@ static void collect(struct link *l, unsigned from, uint64_t now)
 	size_t n;
 
 	host_flush(&host[from]);
-	while ((n = host_take(&host[from], frame)) != 0)
+	while ((n = host_take(&host[from], frame)) != 0) {
+		pushes += from == 1 && (frame[14 + 20 + 13] & 0x08) != 0; /* TCP's flags, behind IPv4 */
 		link_send(l, now, from, 1 - from, frame, n);
+	}
 }
 
 static uint64_t earliest(uint64_t a, uint64_t b)
@@ -261,6 +263,8 @@ static void options(int argc, char **argv)
 			opt.count = n < SEEDS ? (unsigned)n : SEEDS;
 		else if (IS("--from"))
 			opt.from = n;
+		else if (IS("--pushes"))
+			opt.pushes = n;
 		else if (IS("--least"))
 			opt.least = atof(v);
 		else if (IS("--bbr"))
@@ -291,8 +295,8 @@ int main(int argc, char **argv)
 		mbit[i] = run(opt.from + i);
 	qsort(mbit, opt.count, sizeof(mbit[0]), by_value);
 	printf("{\"delay_us\": %u, \"loss\": %u, \"seeds\": %u, \"mbit\": %.3f, \"low\": %.3f, "
-	       "\"high\": %.3f}\n",
+	       "\"high\": %.3f, \"pushes\": %" PRIu64 "}\n",
 	       opt.link.delay_us, opt.link.loss, opt.count, mbit[opt.count / 2], mbit[0],
-	       mbit[opt.count - 1]);
-	return mbit[opt.count / 2] < opt.least;
+	       mbit[opt.count - 1], pushes / opt.count);
+	return mbit[opt.count / 2] < opt.least || pushes / opt.count > opt.pushes;
 }
