@@ -34,8 +34,8 @@ struct spate_dpdk_setup {
 	const struct spate_listener *listeners;
 	unsigned nlisteners;
 	enum spate_tcp_cc congestion;
-	struct spate_net_board *board;      /* NULL with one worker */
-	bool spin;                          /* never sleep */
+	struct spate_net_board *board; /* NULL with one worker */
+	bool spin;                     /* never sleep */
 };
 
 extern const struct spate_backend_ops spate_dpdk_backend;

@@ -36,17 +36,16 @@
 #define HEAD_BYTES  300
 
 enum way { WAY_SEND, WAY_SENDMSG, WAY_SEND_ZC, WAY_SPLICE, WAY_SENDFILE, WAY_VMSPLICE, WAYS };
-static const char *const way_names[WAYS] = {"send", "sendmsg head+body", "send_zc fixed",
-					    "splice memfd", "sendfile memfd",
-					    "vmsplice"};
+static const char *const way_names[WAYS] = {"send",         "sendmsg head+body", "send_zc fixed",
+					    "splice memfd", "sendfile memfd",    "vmsplice"};
 
 enum op { OP_REQUEST, OP_SENT, OP_PIPE };
 
 struct peer {
 	int fd, pipe[2];
 	uint64_t piped; /* bytes in the pipe */
-	uint64_t off;  /* next place in the arena */
-	uint64_t left; /* of the answer under way; 0: waiting for a request */
+	uint64_t off;   /* next place in the arena */
+	uint64_t left;  /* of the answer under way; 0: waiting for a request */
 	char request;
 };
 
@@ -124,7 +123,8 @@ static void vmsplice_some(struct peer *p)
 {
 	while (p->left > 0) {
 		if (p->piped == 0) {
-			struct iovec iov = {arena + p->off, p->left < (1u << 20) ? p->left : 1u << 20};
+			struct iovec iov = {arena + p->off,
+					    p->left < (1u << 20) ? p->left : 1u << 20};
 			ssize_t n = vmsplice(p->pipe[1], &iov, 1, SPLICE_F_NONBLOCK);
 
 			if (n <= 0)

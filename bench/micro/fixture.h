@@ -8,7 +8,8 @@
 
 struct spate_key bench_key(uint64_t n);
 
-/* A cache of n objects of `size` bytes (numbers 0..n-1); reader 0 is online. Aborts when it cannot be made. */
+/* A cache of n objects of `size` bytes (numbers 0..n-1); reader 0 is online. Aborts when it cannot
+ * be made. */
 struct spate_cache *bench_cache(uint64_t n, uint32_t block_bytes, uint64_t size, unsigned readers);
 
 /* Seeded xorshift64*. */

@@ -9,8 +9,8 @@
  *
  *   build/bench/micro/spate-micro --benchmark_filter=lookup --benchmark_format=json
  *
- * Besides time a benchmark shows `cycles`: TSC ticks an iteration, the best of up to 256 parts of the run, so that a
- * neighbour who takes the core away for a while does not show.
+ * Besides time a benchmark shows `cycles`: TSC ticks an iteration, the best of up to 256 parts of
+ * the run, so that a neighbour who takes the core away for a while does not show.
  */
 #ifndef SPATE_BENCH_SHIM_H
 #define SPATE_BENCH_SHIM_H
@@ -24,8 +24,8 @@ extern "C" {
 struct spate_bench {
 	const char *name;
 	/*
-	 * Not timed. Called once for each argument, however often run is; NULL: none. What it returns is run's
-	 * ctx; freed by teardown (NULL: nothing to free).
+	 * Not timed. Called once for each argument, however often run is; NULL: none. What it
+	 * returns is run's ctx; freed by teardown (NULL: nothing to free).
 	 */
 	void *(*setup)(int64_t arg);
 	void (*run)(void *ctx, int64_t arg, uint64_t n); /* timed: n iterations */

@@ -42,7 +42,8 @@ static void view_of(const struct spate_admin *a, struct spate_view *v)
 	};
 	spate_cache_usage(a->s.cache, &v->cache);
 	for (; v->nports < a->s.nports && v->nports < SPATE_VIEW_PORTS; v->nports++)
-		v->port[v->nports].name = a->s.port_status(a->s.ctx, v->nports, &v->port[v->nports].status);
+		v->port[v->nports].name =
+			a->s.port_status(a->s.ctx, v->nports, &v->port[v->nports].status);
 }
 
 /* Formats into memory that grows until it fits. */

@@ -111,7 +111,8 @@ static void cpu(struct spate_text *t)
 			     (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6);
 }
 
-static void port_sample(const struct spate_view_port *p, const struct family *f, uint64_t value, struct spate_text *t)
+static void port_sample(const struct spate_view_port *p, const struct family *f, uint64_t value,
+			struct spate_text *t)
 {
 	family_name(t, f);
 	spate_text_lit(t, "{port=\"");

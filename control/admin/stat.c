@@ -101,7 +101,8 @@ static void ports(const struct spate_view *v, struct spate_text *t)
 		num(t, "link_up", p->status.link_up);
 		num(t, "mbps", p->status.mbps);
 		for (unsigned i = 0; i < spate_port_infos_len; i++)
-			num(t, spate_port_infos[i].name, spate_view_port_value(p, &spate_port_infos[i]));
+			num(t, spate_port_infos[i].name,
+			    spate_view_port_value(p, &spate_port_infos[i]));
 		spate_text_lit(t, "}");
 	}
 	spate_text_lit(t, "]");

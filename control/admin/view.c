@@ -43,7 +43,10 @@ uint64_t spate_view_total(const struct spate_view *v, const struct spate_counter
 	return sum;
 }
 
-#define INFO(name, kind, help) {#name, kind, help, offsetof(struct spate_port_status, name)}
+#define INFO(name, kind, help)                                              \
+	{                                                                   \
+#name, kind, help, offsetof(struct spate_port_status, name) \
+	}
 const struct spate_port_info spate_port_infos[] = {
 	INFO(rx_packets, "counter", "Packets received"),
 	INFO(rx_bytes, "counter", "Bytes received, with ethernet headers"),

@@ -47,7 +47,8 @@ int spate_cli_run(const struct spate_cli *cli)
 
 	ret = spate_config_load(cli->value[SPATE_OPTION_config], &cli->overrides, &cfg, &report);
 	if (ret == 0)
-		/* A name that does not resolve today is the origin client's to report: the edge starts. */
+		/* A name that does not resolve today is the origin client's to report: the edge
+		 * starts. */
 		ret = spate_config_verify(cfg, SPATE_VERIFY_QUICK, &report);
 	status = say(&report, ret);
 	if (status == 0) {

@@ -1,20 +1,23 @@
 /*
- * access.h: the access log's writer. Workers fill rings (dataplane/log_ring.h); this empties them from the
- * control loop, formats lines into two buffers and writes one while the other fills.
+ * access.h: the access log's writer. Workers fill rings (dataplane/log_ring.h); this empties them
+ * from the control loop, formats lines into two buffers and writes one while the other fills.
  *
  *   spate_access_create(&log, &setup)        at start, once; the sink may be "off"
- *   spate_access_set(log, path, format)      at each reload; the same path is opened anew (log rotation)
- *   spate_access_destroy(log, flush_ms)      after the workers have ended: writes what is left
+ *   spate_access_set(log, path, format)      at each reload; the same path is opened anew (log
+ * rotation) spate_access_destroy(log, flush_ms)      after the workers have ended: writes what is
+ * left
  *
  *   worker ring ─┐
  *   worker ring ─┼─ tick ─► fill[256 KiB … 512 KiB] ─ io_uring write ─► file, pipe, terminal
  *   worker ring ─┘          (next batch meanwhile)
  *
- * Nothing here blocks the loop. When the sink is slower than the traffic both buffers stay full, records stay in
- * the rings, the rings fill, and workers drop and count (log_dropped of the worker). A batch that the sink
- * refuses (no space, reader gone) is dropped and counted in log_dropped of `stats`.
+ * Nothing here blocks the loop. When the sink is slower than the traffic both buffers stay full,
+ * records stay in the rings, the rings fill, and workers drop and count (log_dropped of the
+ * worker). A batch that the sink refuses (no space, reader gone) is dropped and counted in
+ * log_dropped of `stats`.
  *
- * The process ignores SIGPIPE. Rings are at least 128 KiB, twice the largest record, 1 MiB to ride out bursts.
+ * The process ignores SIGPIPE. Rings are at least 128 KiB, twice the largest record, 1 MiB to ride
+ * out bursts.
  */
 #ifndef SPATE_CONTROL_LOG_ACCESS_H
 #define SPATE_CONTROL_LOG_ACCESS_H
@@ -39,14 +42,14 @@ struct spate_access_setup {
 int spate_access_create(struct spate_access **out, const struct spate_access_setup *setup);
 
 /*
- * Lines written from now on go to `path`; those already formatted still go to the old one. 0, or what open(2)
- * said: then the log stays as it was.
+ * Lines written from now on go to `path`; those already formatted still go to the old one. 0, or
+ * what open(2) said: then the log stays as it was.
  */
 int spate_access_set(struct spate_access *log, const char *path, enum spate_log_format format);
 
 /*
- * Empties the rings and turns the loop for at most flush_ms until all is written; then frees. Not from inside a
- * loop callback. NULL is fine.
+ * Empties the rings and turns the loop for at most flush_ms until all is written; then frees. Not
+ * from inside a loop callback. NULL is fine.
  */
 void spate_access_destroy(struct spate_access *log, uint32_t flush_ms);
 

@@ -34,7 +34,7 @@ struct spate_conn {
 
 struct spate_origin {
 	unsigned refs, fills; /* fills: under way, fill.c's */
-	char *match, *name; /* name: as configured, for logs */
+	char *match, *name;   /* name: as configured, for logs */
 	size_t match_len;
 
 	/* a directory */

@@ -370,7 +370,8 @@ static void count_pool(const struct rte_mempool *m, struct spate_port_status *ou
 	out->buffers_used += rte_mempool_in_use_count(m);
 }
 
-/* A burst of frags in frag[] and a burst of heads in the sender's txq are kept ready: not in use. */
+/* A burst of frags in frag[] and a burst of heads in the sender's txq are kept ready: not in use.
+ */
 static void queue_status(const struct dpdk_queue *q, struct spate_port_status *out)
 {
 	unsigned have = *(const volatile unsigned *)&q->frags_have;

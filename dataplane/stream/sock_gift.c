@@ -1,15 +1,16 @@
 /*
  * sock_gift.c: sending large ranges of the cache without copying them.
  *
- *     head bytes ── send(MSG_MORE) ──► socket                      copied: few, their memory is reused
- *     arena pages ── vmsplice ──► pipe ── splice ──► socket        by reference
+ *     head bytes ── send(MSG_MORE) ──► socket                      copied: few, their memory is
+ * reused arena pages ── vmsplice ──► pipe ── splice ──► socket        by reference
  *
- * The kernel does not tell when the last packet lets go of a page, so an object that was sent this way is
- * marked (spate_sendq_gift), and its pages are dropped, not rewritten, when it leaves the cache.
+ * The kernel does not tell when the last packet lets go of a page, so an object that was sent this
+ * way is marked (spate_sendq_gift), and its pages are dropped, not rewritten, when it leaves the
+ * cache.
  *
- * One pipe a worker is enough: what the socket does not take is thrown away from the pipe again and offered
- * anew when there is room; that costs page references, no bytes. The calls do not block; when the socket is
- * full the ring waits for POLLOUT.
+ * One pipe a worker is enough: what the socket does not take is thrown away from the pipe again and
+ * offered anew when there is room; that costs page references, no bytes. The calls do not block;
+ * when the socket is full the ring waits for POLLOUT.
  *
  * docs/design/sockets.md has what this and its alternatives cost.
  */

@@ -1,6 +1,7 @@
 /*
- * An acknowledgement: check it, take the window, then what it says about runs, RTT, loss and congestion, in that
- * order (RFC 9293 3.10.7.4 step five; RFC 5961 section 5). Cost: O(runs it covers).
+ * An acknowledgement: check it, take the window, then what it says about runs, RTT, loss and
+ * congestion, in that order (RFC 9293 3.10.7.4 step five; RFC 5961 section 5). Cost: O(runs it
+ * covers).
  */
 #include "dataplane/tcp/conn.h"
 
@@ -123,7 +124,8 @@ enum spate_tcp_verdict tcp_ack_input(struct spate_tcp_conn *c, const struct tcp_
 	tcp_rate_done(c, &a);
 	tcp_tlp_ack(c, &a, s);
 	tcp_recovery_ack(c, &a, s);
-	if (reno && a.lost != 0 && c->ca == CA_RECOVERY) /* which always sends the next one (RFC 6582 3.2) */
+	if (reno && a.lost != 0 &&
+	    c->ca == CA_RECOVERY) /* which always sends the next one (RFC 6582 3.2) */
 		c->cwnd = max32(c->cwnd, tcp_flight(c) + c->mss);
 	c->t->cc->ack(c, &a);
 	if (a.sacked != 0 || a.lost != 0)

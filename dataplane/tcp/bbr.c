@@ -1,22 +1,24 @@
 /*
- * BBR, version 1 (draft-cardwell-iccrg-bbr-congestion-control-00): a model of the path instead of losses: the highest
- * delivery rate of the last rounds, the least round trip of ten seconds; paces at gains around the first, keeps about
- * twice their product in flight. Loss only limits it for a round (packet conservation).
+ * BBR, version 1 (draft-cardwell-iccrg-bbr-congestion-control-00): a model of the path instead of
+ * losses: the highest delivery rate of the last rounds, the least round trip of ten seconds; paces
+ * at gains around the first, keeps about twice their product in flight. Loss only limits it for a
+ * round (packet conservation).
  *
- *     STARTUP ── rate stops growing ──► DRAIN ── queue gone ──► PROBE_BW ◄──► PROBE_RTT (every 10 s, 200 ms)
+ *     STARTUP ── rate stops growing ──► DRAIN ── queue gone ──► PROBE_BW ◄──► PROBE_RTT (every 10
+ * s, 200 ms)
  */
 #include "dataplane/tcp/conn.h"
 
-#define BBR_UNIT       64 /* bytes a second, of the stored rates: up to 2 Tbit/s */
-#define GAIN_1         256u
-#define HIGH_GAIN      739u /* 2 / ln 2 */
-#define DRAIN_GAIN     89u  /* 1 / HIGH_GAIN */
-#define CWND_GAIN      512u
-#define BIN_ROUNDS     5 /* two bins: the maximum of the last 5 to 10 rounds */
-#define CYCLE          8
-#define MIN_RTT_MS     10000
-#define PROBE_RTT_MS   200
-#define MIN_SEGMENTS   4
+#define BBR_UNIT     64 /* bytes a second, of the stored rates: up to 2 Tbit/s */
+#define GAIN_1       256u
+#define HIGH_GAIN    739u /* 2 / ln 2 */
+#define DRAIN_GAIN   89u  /* 1 / HIGH_GAIN */
+#define CWND_GAIN    512u
+#define BIN_ROUNDS   5 /* two bins: the maximum of the last 5 to 10 rounds */
+#define CYCLE        8
+#define MIN_RTT_MS   10000
+#define PROBE_RTT_MS 200
+#define MIN_SEGMENTS 4
 
 enum { STARTUP, DRAIN, PROBE_BW, PROBE_RTT };
 
@@ -82,7 +84,8 @@ static void take_rate(struct tcp_bbr *b, const struct spate_tcp_conn *c, const s
 	if (a->rate_interval_us == 0)
 		return;
 	bw = (uint64_t)a->rate_delivered * 1000000 / a->rate_interval_us;
-	/* An application that sent too little says nothing about the path, unless it beat the record. */
+	/* An application that sent too little says nothing about the path, unless it beat the
+	 * record. */
 	if (!a->rate_app_limited || bw >= max_bw(b))
 		b->bw[0] = max32(b->bw[0], (uint32_t)(bw / BBR_UNIT));
 }
@@ -243,8 +246,8 @@ static uint64_t bbr_rate(const struct spate_tcp_conn *c)
 	uint64_t bw = max_bw(b) * pacing_gain(b) / GAIN_1;
 
 	if (!b->filled && b->mode == STARTUP) {
-		/* Until the pipe was full once, never slower than the first window a round trip: a small
-		 * request before a large response must not set the pace. */
+		/* Until the pipe was full once, never slower than the first window a round trip: a
+		 * small request before a large response must not set the pace. */
 		uint32_t srtt = tcp_srtt(c), iw = tcp_initial_window(c);
 		uint64_t least = srtt == 0 ? 0 : (uint64_t)iw * 1000000 / srtt * HIGH_GAIN / GAIN_1;
 

@@ -1,15 +1,16 @@
-/* Every invariant of a connection and of the engine, for tests: after each step of the simulator. */
+/* Every invariant of a connection and of the engine, for tests: after each step of the simulator.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "dataplane/tcp/conn.h"
 
-#define CHECK(cond)                                                                                    \
-	do {                                                                                           \
-		if (!(cond)) {                                                                         \
-			fprintf(stderr, "tcp_check: %s:%d: %s\n", __FILE__, __LINE__, #cond);          \
-			abort();                                                                       \
-		}                                                                                      \
+#define CHECK(cond)                                                                           \
+	do {                                                                                  \
+		if (!(cond)) {                                                                \
+			fprintf(stderr, "tcp_check: %s:%d: %s\n", __FILE__, __LINE__, #cond); \
+			abort();                                                              \
+		}                                                                             \
 	} while (0)
 
 static void check_runs(const struct spate_tcp_conn *c)
@@ -100,8 +101,8 @@ void spate_tcp_check(const struct spate_tcp_conn *c)
 	CHECK(c->timer.prev == NULL || *c->timer.prev == &c->timer);
 	for (int i = 0; i < TM_N; i++)
 		if (c->armed & 1u << i)
-			CHECK(tcp_timer_set(&c->timer) && seq_leq(c->timer.tick, seq_max(c->deadline[i],
-											 c->t->wheel.now + 1)));
+			CHECK(tcp_timer_set(&c->timer) &&
+			      seq_leq(c->timer.tick, seq_max(c->deadline[i], c->t->wheel.now + 1)));
 	if (!tcp_synced(c)) {
 		CHECK(c->snd_nxt == c->snd_una + 1);
 		CHECK(c->runs.head == NULL && c->held == NULL);

@@ -101,7 +101,8 @@ void tcp_reset(struct spate_tcp_conn *c, enum spate_tcp_close_why why)
 	tcp_close(c, why);
 }
 
-/* What a full segment carries: both MSS options, and the way; less what each segment's options take. */
+/* What a full segment carries: both MSS options, and the way; less what each segment's options
+ * take. */
 void tcp_set_mss(struct spate_tcp_conn *c)
 {
 	uint32_t mss = c->mtu - (c->l3_len != 0 ? c->l3_len : 40u) - 20;
@@ -188,7 +189,8 @@ struct spate_tcp *spate_tcp_of(struct spate_tcp_conn *c)
 	return c->t;
 }
 
-void spate_tcp_addrs(const struct spate_tcp_conn *c, struct spate_addr *local, struct spate_addr *peer)
+void spate_tcp_addrs(const struct spate_tcp_conn *c, struct spate_addr *local,
+		     struct spate_addr *peer)
 {
 	memcpy(local->ip, c->local_ip, 16);
 	memcpy(peer->ip, c->peer_ip, 16);
@@ -242,8 +244,8 @@ struct spate_object *spate_tcp_dry(const struct spate_tcp_conn *c, uint64_t *off
 
 	if (c->q == NULL)
 		return NULL;
-	spate_sendq_iov(c->t->env, c->q, c->una_off + (c->snd_nxt - c->snd_una), 1, &iov, 1, &n, &stop,
-			&dry, off);
+	spate_sendq_iov(c->t->env, c->q, c->una_off + (c->snd_nxt - c->snd_una), 1, &iov, 1, &n,
+			&stop, &dry, off);
 	return stop == SPATE_SENDQ_DRY ? dry : NULL;
 }
 

@@ -1,6 +1,6 @@
 /*
- * conn.h: the inside of the engine: the TCB, the engine, and what its files offer each other. Names tcp_* stay
- * inside this folder; whoever uses TCP includes tcp.h.
+ * conn.h: the inside of the engine: the TCB, the engine, and what its files offer each other. Names
+ * tcp_* stay inside this folder; whoever uses TCP includes tcp.h.
  *
  * Sequence space of the sender, runs above it (S sacked, L lost, else in flight):
  *
@@ -8,8 +8,8 @@
  *   ────────┼───────┬───────┬──────────┬──────────────┼──────────────┼────────
  *    acked  │ run L │ run S │   run    │     run      │  may be sent │
  *           └───────┴───────┴──────────┴──────────────┘
- * in flight = (snd_nxt - snd_una) - sacked_out - lost_out, in bytes. snd_nxt never moves back: what is lost is
- * sent again from its run.
+ * in flight = (snd_nxt - snd_una) - sacked_out - lost_out, in bytes. snd_nxt never moves back: what
+ * is lost is sent again from its run.
  */
 #ifndef SPATE_TCP_CONN_H
 #define SPATE_TCP_CONN_H
@@ -24,12 +24,30 @@
 #include "spate/stats.h"
 
 /* --- sequence arithmetic (RFC 9293 3.4), and the same for 32-bit times --- */
-static inline bool seq_lt(uint32_t a, uint32_t b) { return (int32_t)(a - b) < 0; }
-static inline bool seq_leq(uint32_t a, uint32_t b) { return (int32_t)(a - b) <= 0; }
-static inline uint32_t seq_max(uint32_t a, uint32_t b) { return seq_lt(a, b) ? b : a; }
-static inline uint32_t seq_min(uint32_t a, uint32_t b) { return seq_lt(a, b) ? a : b; }
-static inline uint32_t min32(uint32_t a, uint32_t b) { return a < b ? a : b; }
-static inline uint32_t max32(uint32_t a, uint32_t b) { return a > b ? a : b; }
+static inline bool seq_lt(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) < 0;
+}
+static inline bool seq_leq(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) <= 0;
+}
+static inline uint32_t seq_max(uint32_t a, uint32_t b)
+{
+	return seq_lt(a, b) ? b : a;
+}
+static inline uint32_t seq_min(uint32_t a, uint32_t b)
+{
+	return seq_lt(a, b) ? a : b;
+}
+static inline uint32_t min32(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+static inline uint32_t max32(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
@@ -47,25 +65,27 @@ static inline uint32_t max32(uint32_t a, uint32_t b) { return a > b ? a : b; }
 #define TCP_DUPTHRESH 3
 #define TCP_MTU_MIN4  552
 #define TCP_MTU_MIN6  1280
-#define TCP_PAWS_MS   (24u * 24 * 3600 * 1000) /* ts_recent is no proof after 24 days (RFC 7323 5.5) */
+#define TCP_PAWS_MS \
+	(24u * 24 * 3600 * 1000) /* ts_recent is no proof after 24 days (RFC 7323 5.5) */
 #define TCP_TICK_US   64
 #define TCP_NO_SAMPLE 0xff /* retries: a cookie; no round trip to measure, but none was lost */
 
 /* Neighbouring bytes sent at one time. One cache line. */
 struct tcp_run {
-	struct tcp_run *next, *prev;   /* by sequence */
-	struct tcp_run *tnext, *tprev; /* in flight: by sent_us. lost: as they were found. sacked: none */
+	struct tcp_run *next, *prev; /* by sequence */
+	struct tcp_run *tnext,
+		*tprev; /* in flight: by sent_us. lost: as they were found. sacked: none */
 	uint32_t start, end;
-	uint32_t sent_us;              /* the last time */
-	uint32_t first_us;             /* rate sample: start of the send interval at that time */
+	uint32_t sent_us;                 /* the last time */
+	uint32_t first_us;                /* rate sample: start of the send interval at that time */
 	uint32_t delivered, delivered_us; /* rate sample: the connection's at that time */
-	uint8_t flags;                 /* RUN_* */
+	uint8_t flags;                    /* RUN_* */
 };
 #define RUN_SACKED      0x1
 #define RUN_LOST        0x2 /* and not sent again yet */
 #define RUN_REXMIT      0x4 /* sent more than once */
 #define RUN_APP_LIMITED 0x8
-#define RUN_GROWN   0x10 /* no record was left: only its last byte was sent at sent_us */
+#define RUN_GROWN       0x10 /* no record was left: only its last byte was sent at sent_us */
 static_assert(sizeof(struct tcp_run) <= 64, "a run is one cache line");
 
 struct tcp_runs { /* head and tail of one of the lists */
@@ -101,60 +121,60 @@ struct tcp_cubic {
 	union {
 		struct tcp_hystart hs;
 		struct {
-			double w_est;       /* bytes: what Reno would have */
-			float k;            /* seconds */
+			double w_est; /* bytes: what Reno would have */
+			float k;      /* seconds */
 			uint32_t epoch_ms;
 			uint32_t cwnd_prior;
 		};
 	};
-	uint32_t w_max;                     /* bytes; 0: no reduction yet */
+	uint32_t w_max; /* bytes; 0: no reduction yet */
 	uint32_t undo_w_max;
 	bool in_epoch, hs_done;
 };
 
 struct tcp_bbr {
-	uint32_t bw[2];                     /* max filter, in BBR_UNIT: this and the last cycle */
+	uint32_t bw[2]; /* max filter, in BBR_UNIT: this and the last cycle */
 	uint32_t full_bw;
-	uint32_t min_rtt_us, min_rtt_ms;    /* and when it was seen */
-	uint32_t next_round;                /* delivered */
+	uint32_t min_rtt_us, min_rtt_ms; /* and when it was seen */
+	uint32_t next_round;             /* delivered */
 	uint32_t cycle_us, probe_rtt_done_ms;
 	uint32_t prior_cwnd;
 	uint8_t mode, cycle_idx, full_count, bw_round;
 	bool round_start, filled, probe_rtt_round_done, restoring;
 };
 
-#define F_DIRTY       0x00000001u /* on the engine's list, flush comes by */
-#define F_ACK_NOW     0x00000002u
-#define F_SACK        0x00000004u
-#define F_TS          0x00000008u
-#define F_WSCALE      0x00000010u
-#define F_ECN         0x00000020u
-#define F_ECE         0x00000040u /* say ECE until the peer says CWR */
-#define F_CWR         0x00000080u /* say CWR with the next new data */
-#define F_FINISH      0x00000100u /* the user is done: FIN after the queue */
-#define F_FIN_SENT    0x00000200u
-#define F_FIN_SEEN    0x00000400u /* fin_rcv holds the peer's FIN's place */
-#define F_FIN_RCVD    0x00000800u /* ... and all before it has come */
-#define F_EOF_TOLD    0x00001000u
-#define F_PAUSED      0x00002000u /* the user took less than it was given */
-#define F_ACCEPTED    0x00004000u /* the user knows it: closed() is owed */
-#define F_CLIENT      0x00008000u
-#define F_SEND_SYN    0x00010000u
-#define F_REARM       0x00020000u /* something changed that the retransmission timer depends on */
-#define F_PROGRESS    0x00040000u /* ... and it was an ACK: the RTO starts anew */
-#define F_TLP_OUT     0x00080000u
-#define F_TLP_REXMIT  0x00100000u
-#define F_TLP_SEND    0x00200000u /* flush may send one probe over cwnd */
-#define F_REORDER     0x00400000u
-#define F_UNDO        0x00800000u /* a reduction that may turn out to be wrong */
-#define F_PATH_WAIT   0x01000000u
-#define F_DSACK       0x02000000u /* dsack_* are to be reported */
-#define F_PROBE       0x04000000u /* send a window or keep-alive probe */
-#define F_DRY         0x08000000u
-#define F_ENDED       0x10000000u /* both FINs are acknowledged: goes when the user has all bytes */
-#define F_CWND_LIMIT  0x20000000u /* cwnd was what stopped the last send */
-#define F_CONNECTED   0x40000000u /* connected() is owed */
-#define F_DEAD        0x80000000u /* closed: flush tells the user and frees it */
+#define F_DIRTY      0x00000001u /* on the engine's list, flush comes by */
+#define F_ACK_NOW    0x00000002u
+#define F_SACK       0x00000004u
+#define F_TS         0x00000008u
+#define F_WSCALE     0x00000010u
+#define F_ECN        0x00000020u
+#define F_ECE        0x00000040u /* say ECE until the peer says CWR */
+#define F_CWR        0x00000080u /* say CWR with the next new data */
+#define F_FINISH     0x00000100u /* the user is done: FIN after the queue */
+#define F_FIN_SENT   0x00000200u
+#define F_FIN_SEEN   0x00000400u /* fin_rcv holds the peer's FIN's place */
+#define F_FIN_RCVD   0x00000800u /* ... and all before it has come */
+#define F_EOF_TOLD   0x00001000u
+#define F_PAUSED     0x00002000u /* the user took less than it was given */
+#define F_ACCEPTED   0x00004000u /* the user knows it: closed() is owed */
+#define F_CLIENT     0x00008000u
+#define F_SEND_SYN   0x00010000u
+#define F_REARM      0x00020000u /* something changed that the retransmission timer depends on */
+#define F_PROGRESS   0x00040000u /* ... and it was an ACK: the RTO starts anew */
+#define F_TLP_OUT    0x00080000u
+#define F_TLP_REXMIT 0x00100000u
+#define F_TLP_SEND   0x00200000u /* flush may send one probe over cwnd */
+#define F_REORDER    0x00400000u
+#define F_UNDO       0x00800000u /* a reduction that may turn out to be wrong */
+#define F_PATH_WAIT  0x01000000u
+#define F_DSACK      0x02000000u /* dsack_* are to be reported */
+#define F_PROBE      0x04000000u /* send a window or keep-alive probe */
+#define F_DRY        0x08000000u
+#define F_ENDED      0x10000000u /* both FINs are acknowledged: goes when the user has all bytes */
+#define F_CWND_LIMIT 0x20000000u /* cwnd was what stopped the last send */
+#define F_CONNECTED  0x40000000u /* connected() is owed */
+#define F_DEAD       0x80000000u /* closed: flush tells the user and frees it */
 
 struct spate_tcp_conn {
 	/* line 0: who, and what each segment looks at */
@@ -170,7 +190,7 @@ struct spate_tcp_conn {
 	struct spate_sendq *q;
 	uint64_t una_off; /* stream offset of snd_una */
 	uint32_t snd_wnd, snd_wl1, snd_wl2, max_wnd;
-	uint16_t mss;     /* payload of a full segment, options paid for */
+	uint16_t mss; /* payload of a full segment, options paid for */
 	uint16_t peer_mss;
 	uint8_t snd_scale, rcv_scale, dupacks, events;
 	uint32_t ts_recent, ts_recent_ms, ts_off;
@@ -178,7 +198,7 @@ struct spate_tcp_conn {
 
 	/* line 2: congestion and RTT */
 	uint32_t cwnd, ssthresh;
-	uint32_t srtt8_us, rttvar4_us, rto_us; /* scaled as in RFC 6298's integer form */
+	uint32_t srtt8_us, rttvar4_us, rto_us;           /* scaled as in RFC 6298's integer form */
 	uint32_t min_rtt_us, min_rtt_old_us, min_rtt_ms; /* the least of this and the last window */
 	uint32_t sacked_out, lost_out;
 	uint32_t delivered, delivered_us, first_us, app_limited;
@@ -208,9 +228,9 @@ struct spate_tcp_conn {
 
 	/* line 6: receiver's waiting bytes, path */
 	struct tcp_island *held;
-	uint32_t nodes;      /* of all islands */
+	uint32_t nodes; /* of all islands */
 	uint32_t fin_rcv, dsack_start, dsack_end;
-	uint32_t rcv_ms;     /* last segment, for keep-alive */
+	uint32_t rcv_ms; /* last segment, for keep-alive */
 	struct spate_txq *txq;
 	uint32_t path_epoch;
 	uint16_t phsum, mtu;
@@ -257,15 +277,15 @@ struct spate_tcp_listener {
 
 /* What one ACK said, for congestion control. */
 struct tcp_ack {
-	uint32_t acked;         /* bytes una moved */
-	uint32_t sacked;        /* newly */
-	uint32_t delivered;     /* newly known to have arrived */
-	uint32_t lost;          /* newly marked */
-	uint32_t prior_flight;  /* bytes in flight before */
-	uint32_t rtt_us;        /* 0: no sample */
-	uint32_t fack;          /* highest end delivered by this ACK */
+	uint32_t acked;        /* bytes una moved */
+	uint32_t sacked;       /* newly */
+	uint32_t delivered;    /* newly known to have arrived */
+	uint32_t lost;         /* newly marked */
+	uint32_t prior_flight; /* bytes in flight before */
+	uint32_t rtt_us;       /* 0: no sample */
+	uint32_t fack;         /* highest end delivered by this ACK */
 	bool reordered, dsack, ece, spurious, any;
-	bool left;              /* this ACK ended a recovery */
+	bool left; /* this ACK ended a recovery */
 	/* rate sample (Cheng, Cardwell: delivery rate estimation); interval 0: none */
 	uint32_t rate_delivered, rate_interval_us, rate_prior;
 	bool rate_app_limited;
@@ -289,11 +309,12 @@ struct spate_tcp {
 	uint32_t now32, now_ms; /* of the same time */
 	const struct tcp_cc_ops *cc;
 	uint32_t dirty, dirty_last; /* index + 1 */
-	uint32_t late; /* dead, but this turn's burst may still point into their queues: next turn */
+	uint32_t
+		late; /* dead, but this turn's burst may still point into their queues: next turn */
 	struct tcp_entry *table;
 	uint32_t mask;
 	uint32_t stride;
-	uint8_t *conns;   /* max_conns × stride, reserved */
+	uint8_t *conns;     /* max_conns × stride, reserved */
 	uint32_t free_conn; /* index + 1, linked through the hash field; 0: none */
 	uint32_t conns_made, conns_used, half_open;
 	struct spate_sendq_env *env;
@@ -334,7 +355,8 @@ struct tcp_seg {
 	uint32_t sack[TCP_SACK_MAX][2];
 };
 /* OK, or the drop. */
-enum spate_tcp_verdict tcp_parse(struct spate_tcp *t, const struct spate_tcp_in *in, struct tcp_seg *s);
+enum spate_tcp_verdict tcp_parse(struct spate_tcp *t, const struct spate_tcp_in *in,
+				 struct tcp_seg *s);
 
 static inline void put16(uint8_t *p, uint16_t v)
 {
@@ -365,8 +387,14 @@ static inline uint32_t tcp_flight(const struct spate_tcp_conn *c)
 {
 	return c->snd_nxt - c->snd_una - c->sacked_out - c->lost_out;
 }
-static inline uint32_t tcp_srtt(const struct spate_tcp_conn *c) { return c->srtt8_us >> 3; }
-static inline uint32_t tcp_tsval(const struct spate_tcp_conn *c) { return c->t->now_ms + c->ts_off; }
+static inline uint32_t tcp_srtt(const struct spate_tcp_conn *c)
+{
+	return c->srtt8_us >> 3;
+}
+static inline uint32_t tcp_tsval(const struct spate_tcp_conn *c)
+{
+	return c->t->now_ms + c->ts_off;
+}
 static inline uint32_t tcp_min_rtt(const struct spate_tcp_conn *c)
 {
 	return min32(c->min_rtt_us, c->min_rtt_old_us);
@@ -402,20 +430,24 @@ static inline uint32_t tcp_conn_index(const struct spate_tcp_conn *c)
 
 /* conn.c: life */
 struct spate_tcp_conn *tcp_conn_new(struct spate_tcp *t, const struct tcp_tuple *k, uint32_t hash);
-void tcp_conn_free(struct spate_tcp_conn *c); /* after tcp_close; everything it holds is given back */
+void tcp_conn_free(
+	struct spate_tcp_conn *c); /* after tcp_close; everything it holds is given back */
 void tcp_dirty(struct spate_tcp_conn *c);
-void tcp_close(struct spate_tcp_conn *c, enum spate_tcp_close_why why); /* gone; closed() with the next flush */
+void tcp_close(struct spate_tcp_conn *c,
+	       enum spate_tcp_close_why why); /* gone; closed() with the next flush */
 void tcp_reset(struct spate_tcp_conn *c, enum spate_tcp_close_why why); /* with a RST */
 void tcp_established(struct spate_tcp_conn *c);
 void tcp_state_after_fin_acked(struct spate_tcp_conn *c);
 void tcp_set_mss(struct spate_tcp_conn *c);
 
 /* syn.c */
-enum spate_tcp_verdict tcp_listen_input(struct spate_tcp *t, struct spate_tcp_listener *l, struct tcp_seg *s,
-					uint32_t hash, uint32_t iss, bool iss_given);
+enum spate_tcp_verdict tcp_listen_input(struct spate_tcp *t, struct spate_tcp_listener *l,
+					struct tcp_seg *s, uint32_t hash, uint32_t iss,
+					bool iss_given);
 enum spate_tcp_verdict tcp_syn_sent_input(struct spate_tcp_conn *c, struct tcp_seg *s);
 void tcp_take_syn_options(struct spate_tcp_conn *c, const struct tcp_seg *s);
-enum spate_tcp_verdict tcp_segment(struct spate_tcp_conn *c, struct tcp_seg *s); /* input.c: synchronised */
+enum spate_tcp_verdict tcp_segment(struct spate_tcp_conn *c,
+				   struct tcp_seg *s); /* input.c: synchronised */
 
 /* isn.c, syncookie.c */
 uint32_t tcp_isn(const struct spate_tcp *t, const struct tcp_tuple *k);
@@ -431,9 +463,11 @@ bool tcp_cookie_check(struct spate_tcp *t, const struct tcp_seg *s, uint16_t *ms
 enum spate_tcp_verdict tcp_ack_input(struct spate_tcp_conn *c, const struct tcp_seg *s);
 
 /* runs.c */
-struct tcp_run *tcp_run_append(struct spate_tcp_conn *c, uint32_t start, uint32_t end); /* just sent */
+struct tcp_run *tcp_run_append(struct spate_tcp_conn *c, uint32_t start,
+			       uint32_t end); /* just sent */
 void tcp_run_free(struct spate_tcp_conn *c, struct tcp_run *r);
-bool tcp_run_split(struct spate_tcp_conn *c, struct tcp_run *r, uint32_t at); /* r keeps [start, at) */
+bool tcp_run_split(struct spate_tcp_conn *c, struct tcp_run *r,
+		   uint32_t at); /* r keeps [start, at) */
 void tcp_run_resent(struct spate_tcp_conn *c, struct tcp_run *r);
 void tcp_run_lose(struct spate_tcp_conn *c, struct tcp_run *r);
 /* Merges it with sacked neighbours; returns the run it is part of now. */
@@ -450,9 +484,10 @@ unsigned tcp_sack_blocks(const struct spate_tcp_conn *c, uint32_t blocks[][2], u
 /* rack.c, recovery.c, prr.c, rtt.c, rate.c */
 void tcp_delivered(struct spate_tcp_conn *c, struct tcp_run *r, uint32_t start, uint32_t end,
 		   const struct tcp_seg *s, struct tcp_ack *a);
-uint32_t tcp_rack_detect(struct spate_tcp_conn *c);  /* marks what is lost; bytes */
-uint32_t tcp_rack_timeout(struct spate_tcp_conn *c); /* us until the next run may be lost; 0: none */
-void tcp_rack_reset(struct spate_tcp_conn *c);       /* nothing is in flight */
+uint32_t tcp_rack_detect(struct spate_tcp_conn *c); /* marks what is lost; bytes */
+uint32_t
+tcp_rack_timeout(struct spate_tcp_conn *c);    /* us until the next run may be lost; 0: none */
+void tcp_rack_reset(struct spate_tcp_conn *c); /* nothing is in flight */
 void tcp_rack_dsack(struct spate_tcp_conn *c);
 uint32_t tcp_reno_loss(struct spate_tcp_conn *c, const struct tcp_ack *a, bool dupack);
 void tcp_recovery_ack(struct spate_tcp_conn *c, struct tcp_ack *a, const struct tcp_seg *s);
@@ -469,12 +504,14 @@ void tcp_tlp_ack(struct spate_tcp_conn *c, const struct tcp_ack *a, const struct
 
 /* hystart.c */
 void tcp_hystart_init(struct tcp_hystart *h);
-/* How much of the acked bytes may grow cwnd in slow start; leaves slow start by setting ssthresh. */
+/* How much of the acked bytes may grow cwnd in slow start; leaves slow start by setting ssthresh.
+ */
 uint32_t tcp_hystart_ack(struct spate_tcp_conn *c, struct tcp_hystart *h, const struct tcp_ack *a,
 			 uint32_t acked);
 
 /* pacing.c */
-uint32_t tcp_pace_budget(struct spate_tcp_conn *c); /* bytes that may leave now; 0: TM_PACE is set */
+uint32_t
+tcp_pace_budget(struct spate_tcp_conn *c); /* bytes that may leave now; 0: TM_PACE is set */
 void tcp_pace_sent(struct spate_tcp_conn *c, uint32_t bytes);
 void tcp_pace_wait(struct spate_tcp_conn *c); /* more to send: come by when pacing lets it */
 
@@ -485,26 +522,29 @@ bool tcp_path(struct spate_tcp_conn *c);
 /* Sends seq.. with flags and the payload pieces; false: no buffer (nothing was sent). */
 struct tcp_cut {
 	const struct iovec *iov;
-	unsigned n;     /* pieces left */
-	uint32_t off;   /* into iov[0] */
+	unsigned n;   /* pieces left */
+	uint32_t off; /* into iov[0] */
 };
 bool tcp_emit_syn(struct spate_tcp_conn *c);
-bool tcp_emit(struct spate_tcp_conn *c, uint32_t seq, uint32_t len, uint8_t flags, struct tcp_cut *cut);
+bool tcp_emit(struct spate_tcp_conn *c, uint32_t seq, uint32_t len, uint8_t flags,
+	      struct tcp_cut *cut);
 uint32_t tcp_fits(const struct spate_tcp_conn *c, const struct tcp_cut *cut, uint32_t want);
 /* Answers s without a connection. opts: at most 40 bytes, a multiple of 4. */
-void tcp_answer(struct spate_tcp *t, const struct tcp_seg *s, uint8_t flags, uint32_t seq, uint32_t ack,
-		uint16_t wnd, const uint8_t *opts, unsigned opts_len);
+void tcp_answer(struct spate_tcp *t, const struct tcp_seg *s, uint8_t flags, uint32_t seq,
+		uint32_t ack, uint16_t wnd, const uint8_t *opts, unsigned opts_len);
 void tcp_answer_reset(struct spate_tcp *t, const struct tcp_seg *s);
 void tcp_challenge(struct spate_tcp_conn *c); /* RFC 5961, rate limited */
-unsigned tcp_syn_options(const struct spate_tcp *t, uint8_t *p, uint16_t mss, bool ts, uint32_t tsval,
-			 uint32_t tsecr, bool sack, uint8_t wscale);
+unsigned tcp_syn_options(const struct spate_tcp *t, uint8_t *p, uint16_t mss, bool ts,
+			 uint32_t tsval, uint32_t tsecr, bool sack, uint8_t wscale);
 uint16_t tcp_rcv_wnd_field(struct spate_tcp_conn *c);
 
 /* reass.c: the receiver's bytes */
 /* In order, but not taken by the user. */
 static inline uint32_t tcp_held(const struct spate_tcp_conn *c)
 {
-	return c->held != NULL && seq_leq(c->held->start, c->rcv_nxt) ? c->held->end - c->held->start : 0;
+	return c->held != NULL && seq_leq(c->held->start, c->rcv_nxt)
+		       ? c->held->end - c->held->start
+		       : 0;
 }
 enum spate_tcp_verdict tcp_data_input(struct spate_tcp_conn *c, const struct tcp_seg *s);
 void tcp_deliver(struct spate_tcp_conn *c); /* gives held in-order bytes to the user */
@@ -514,7 +554,8 @@ void tcp_fin_rcvd(struct spate_tcp_conn *c);
 
 /* timewait.c */
 void tcp_time_wait(struct spate_tcp_conn *c); /* makes the record; the caller frees the TCB */
-enum spate_tcp_verdict tcp_time_wait_input(struct spate_tcp *t, struct tcp_tw *w, struct tcp_seg *s);
+enum spate_tcp_verdict tcp_time_wait_input(struct spate_tcp *t, struct tcp_tw *w,
+					   struct tcp_seg *s);
 void tcp_time_wait_expire(struct spate_tcp *t);
 void tcp_time_wait_free(struct spate_tcp *t, struct tcp_tw *w);
 

@@ -69,11 +69,13 @@ static void avoid_congestion(struct spate_tcp_conn *c, uint32_t acked)
 		if (target > cwnd)
 			cwnd += (target - cwnd) * acked / cwnd;
 	}
-	/* Slow start ended on round trips alone and nothing was lost yet: the curve knows no plateau to go
-	 * back to, and would look for the wire's end for many seconds. As Linux: 5 % a round trip. */
+	/* Slow start ended on round trips alone and nothing was lost yet: the curve knows no
+	 * plateau to go back to, and would look for the wire's end for many seconds. As Linux: 5 %
+	 * a round trip. */
 	if (q->cwnd_prior == 0 && cwnd < c->cwnd + acked / 20.0)
 		cwnd = c->cwnd + acked / 20.0;
-	/* Whole bytes only: what is left over waits in the fraction of w_est or of the next target. */
+	/* Whole bytes only: what is left over waits in the fraction of w_est or of the next target.
+	 */
 	c->cwnd = cwnd < 1u << 30 ? (uint32_t)cwnd : 1u << 30;
 }
 
@@ -90,8 +92,7 @@ static void cubic_ack(struct spate_tcp_conn *c, const struct tcp_ack *a)
 	struct tcp_cubic *q = &c->cc.cubic;
 	uint32_t acked = a->acked;
 
-	if (c->ca == CA_RECOVERY || c->ca == CA_CWR || acked == 0 || a->left ||
-	    !limited(c, a))
+	if (c->ca == CA_RECOVERY || c->ca == CA_CWR || acked == 0 || a->left || !limited(c, a))
 		return;
 	if (c->cwnd < c->ssthresh) {
 		/* Without pacing what grows leaves in one burst: L = 8 (RFC 9406 4.2). */
@@ -131,7 +132,8 @@ static void cubic_event(struct spate_tcp_conn *c, int what)
 	}
 }
 
-/* As Linux: twice the window a round trip while it doubles, then a fifth over, so that pacing never binds. */
+/* As Linux: twice the window a round trip while it doubles, then a fifth over, so that pacing never
+ * binds. */
 static uint64_t cubic_rate(const struct spate_tcp_conn *c)
 {
 	uint32_t srtt = tcp_srtt(c);

@@ -45,8 +45,8 @@ void spate_tcp_config_init(struct spate_tcp_config *cfg)
 
 static void *reserve(size_t bytes)
 {
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-		       -1, 0);
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	return p == MAP_FAILED ? NULL : p;
 }
@@ -104,7 +104,8 @@ int spate_tcp_create(struct spate_tcp **out, const struct spate_tcp_config *cfg,
 	uint64_t s[4];
 
 	memcpy(s, cfg->secret, sizeof s);
-	/* Five keys of two words from four words of secret: each its own rotation is enough for SipHash. */
+	/* Five keys of two words from four words of secret: each its own rotation is enough for
+	 * SipHash. */
 	for (int i = 0; i < 2; i++) {
 		t->key_hash[i] = s[i];
 		t->key_isn[i] = s[2 + i];
@@ -165,7 +166,8 @@ void spate_tcp_clock(struct spate_tcp *t, uint64_t now_us)
 		tcp_wheel_init(&t->wheel, (uint32_t)tick);
 	}
 	set_now(t, now_us);
-	/* The wheel has 32 bits of ticks: after a sleep of a day and more time must not seem to go backwards. */
+	/* The wheel has 32 bits of ticks: after a sleep of a day and more time must not seem to go
+	 * backwards. */
 	while (at < tick) {
 		at = tick - at > 1u << 30 ? at + (1u << 30) : tick;
 		tcp_wheel_advance(&t->wheel, (uint32_t)at, fire, t);
@@ -209,14 +211,15 @@ static void tell(struct spate_tcp_conn *c)
 }
 
 /*
- * After a slow user took bytes, has the window opened enough to be told (RFC 9293 3.8.6.2.2)? Only where what the
- * peer knows of is small: else the next segment tells it for nothing.
+ * After a slow user took bytes, has the window opened enough to be told (RFC 9293 3.8.6.2.2)? Only
+ * where what the peer knows of is small: else the next segment tells it for nothing.
  */
 static void window_update(struct spate_tcp_conn *c)
 {
 	uint32_t buf = c->t->cfg.rcv_buf, wnd = tcp_rcv_wnd(c), told = c->rcv_adv - c->rcv_nxt;
 
-	if ((c->flags & F_FIN_RCVD) || seq_lt(c->rcv_adv, c->rcv_nxt) || told >= min32(buf, 65535) / 2)
+	if ((c->flags & F_FIN_RCVD) || seq_lt(c->rcv_adv, c->rcv_nxt) ||
+	    told >= min32(buf, 65535) / 2)
 		return;
 	if (wnd > told && wnd - told >= min32(buf / 2, 2u * c->mss))
 		c->flags |= F_ACK_NOW;
@@ -240,8 +243,8 @@ static void visit(struct spate_tcp_conn *c)
 	}
 	if (c->flags & F_DEAD) {
 		if (c->runs.head != NULL) {
-			/* closed() gives the send queue back, and what was just cut from it has not left
-			 * yet: the peer would get whatever is put there next. */
+			/* closed() gives the send queue back, and what was just cut from it has not
+			 * left yet: the peer would get whatever is put there next. */
 			tcp_runs_clear(c);
 			c->dirty_next = c->t->late;
 			c->t->late = tcp_conn_index(c) + 1;
@@ -281,8 +284,8 @@ void spate_tcp_flush(struct spate_tcp *t)
 	}
 }
 
-int spate_tcp_listen(struct spate_tcp *t, const struct spate_addr *addr, const struct spate_tcp_user *user,
-		     void *ctx, struct spate_tcp_listener **out)
+int spate_tcp_listen(struct spate_tcp *t, const struct spate_addr *addr,
+		     const struct spate_tcp_user *user, void *ctx, struct spate_tcp_listener **out)
 {
 	struct spate_tcp_listener *l;
 
@@ -317,7 +320,8 @@ void spate_tcp_unlisten(struct spate_tcp *t, struct spate_tcp_listener *l)
 	free(l);
 }
 
-/* RFC 6056 3.3.4 in the form of double hash: an offset per destination, a counter, and a look who is there. */
+/* RFC 6056 3.3.4 in the form of double hash: an offset per destination, a counter, and a look who
+ * is there. */
 static bool choose_port(struct spate_tcp *t, struct tcp_tuple *k, const struct spate_addr *peer)
 {
 	uint32_t low = t->cfg.port_low, n = t->cfg.port_high - low + 1u;
@@ -338,8 +342,9 @@ static bool choose_port(struct spate_tcp *t, struct tcp_tuple *k, const struct s
 	return false;
 }
 
-int spate_tcp_connect(struct spate_tcp *t, const struct spate_addr *local, const struct spate_addr *peer,
-		      const struct spate_tcp_user *user, struct spate_tcp_conn **out)
+int spate_tcp_connect(struct spate_tcp *t, const struct spate_addr *local,
+		      const struct spate_addr *peer, const struct spate_tcp_user *user,
+		      struct spate_tcp_conn **out)
 {
 	static const uint8_t zero[16];
 	struct tcp_tuple k = {.peer_port = __builtin_bswap16(peer->port)};

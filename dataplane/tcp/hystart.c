@@ -1,12 +1,13 @@
-/* HyStart++ (RFC 9406): leave slow start when round trips grow, carefully, through conservative slow start. */
+/* HyStart++ (RFC 9406): leave slow start when round trips grow, carefully, through conservative
+ * slow start. */
 #include "dataplane/tcp/conn.h"
 
-#define MIN_RTT_THRESH_US 4000
-#define MAX_RTT_THRESH_US 16000
-#define MIN_RTT_DIVISOR   8
-#define N_RTT_SAMPLE      8
+#define MIN_RTT_THRESH_US  4000
+#define MAX_RTT_THRESH_US  16000
+#define MIN_RTT_DIVISOR    8
+#define N_RTT_SAMPLE       8
 #define CSS_GROWTH_DIVISOR 4
-#define CSS_ROUNDS        5
+#define CSS_ROUNDS         5
 
 void tcp_hystart_init(struct tcp_hystart *h)
 {

@@ -1,4 +1,5 @@
-/* Arriving segments: to whom, and the checks of RFC 9293 3.10.7 in its order, hardened by RFC 5961 and 7323. */
+/* Arriving segments: to whom, and the checks of RFC 9293 3.10.7 in its order, hardened by RFC 5961
+ * and 7323. */
 #include "dataplane/tcp/conn.h"
 
 /* RFC 9293 3.10.7.4, first; a zero window still takes what sits exactly at rcv_nxt, for its ACK. */
@@ -18,7 +19,8 @@ static enum spate_tcp_verdict not_acceptable(struct spate_tcp_conn *c, const str
 	if (s->flags & TCP_RST)
 		return SPATE_TCP_DROP_RST_BAD;
 	if (s->len == 0 || (s->flags & TCP_SYN)) {
-		tcp_challenge(c); /* keep-alives and probes are answered here, but not without limit */
+		tcp_challenge(
+			c); /* keep-alives and probes are answered here, but not without limit */
 		return old ? SPATE_TCP_DROP_OLD : SPATE_TCP_DROP_OUT_OF_WINDOW;
 	}
 	if (old)
@@ -43,7 +45,8 @@ static bool paws_rejects(const struct spate_tcp_conn *c, const struct tcp_seg *s
 static enum spate_tcp_verdict reset_input(struct spate_tcp_conn *c, const struct tcp_seg *s)
 {
 	if (c->flags & F_ENDED)
-		return SPATE_TCP_DROP_TIME_WAIT; /* RFC 1337; only its user still has bytes to take */
+		return SPATE_TCP_DROP_TIME_WAIT; /* RFC 1337; only its user still has bytes to take
+						  */
 	if (s->seq != c->rcv_nxt) {
 		tcp_challenge(c);
 		return SPATE_TCP_DROP_RST_CHALLENGED;
@@ -83,7 +86,8 @@ static enum spate_tcp_verdict complete(struct spate_tcp_conn *c, struct tcp_seg 
 
 static void take_timestamp(struct spate_tcp_conn *c, const struct tcp_seg *s)
 {
-	/* R3: only from what covers the last byte acknowledged, so that delayed ACKs echo the oldest. */
+	/* R3: only from what covers the last byte acknowledged, so that delayed ACKs echo the
+	 * oldest. */
 	if (seq_leq(s->seq, c->ack_sent) &&
 	    (seq_leq(c->ts_recent, s->tsval) || c->t->now_ms - c->ts_recent_ms >= TCP_PAWS_MS)) {
 		c->ts_recent = s->tsval;
@@ -157,7 +161,8 @@ static enum spate_tcp_verdict dispatch(struct spate_tcp *t, struct tcp_seg *s)
 	struct spate_tcp_conn *c = tcp_find(t, &s->key, hash, &tw);
 
 	if (c != NULL)
-		return c->state == SPATE_TCP_SYN_SENT ? tcp_syn_sent_input(c, s) : tcp_segment(c, s);
+		return c->state == SPATE_TCP_SYN_SENT ? tcp_syn_sent_input(c, s)
+						      : tcp_segment(c, s);
 	if (tw != NULL)
 		return tcp_time_wait_input(t, tw, s);
 	l = tcp_find_listener(t, &s->key);

@@ -1,6 +1,7 @@
 /*
- * Numbers that must not be guessed: initial sequence numbers (RFC 6528), timestamp offsets (RFC 7323 5.4), port
- * offsets (RFC 6056 3.3.3). All are functions of the tuple and a secret, so none needs state.
+ * Numbers that must not be guessed: initial sequence numbers (RFC 6528), timestamp offsets (RFC
+ * 7323 5.4), port offsets (RFC 6056 3.3.3). All are functions of the tuple and a secret, so none
+ * needs state.
  */
 #include "dataplane/tcp/conn.h"
 #include "dataplane/tcp/siphash.h"

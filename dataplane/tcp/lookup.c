@@ -1,7 +1,7 @@
 /*
- * Which connection a segment belongs to: a table of {hash, index}, linear probing, at most half full, eight
- * entries a cache line. TIME-WAIT records live in the same table. Deleting moves later entries back, so there are
- * no tombstones and a long-lived table stays as fast as a fresh one.
+ * Which connection a segment belongs to: a table of {hash, index}, linear probing, at most half
+ * full, eight entries a cache line. TIME-WAIT records live in the same table. Deleting moves later
+ * entries back, so there are no tombstones and a long-lived table stays as fast as a fresh one.
  */
 #include "dataplane/tcp/conn.h"
 #include "dataplane/tcp/siphash.h"

@@ -70,7 +70,8 @@ static void take_address(uint8_t to[16], const uint8_t *from, bool v6)
 	}
 }
 
-enum spate_tcp_verdict tcp_parse(struct spate_tcp *t, const struct spate_tcp_in *in, struct tcp_seg *s)
+enum spate_tcp_verdict tcp_parse(struct spate_tcp *t, const struct spate_tcp_in *in,
+				 struct tcp_seg *s)
 {
 	const uint8_t *h = in->seg;
 
@@ -106,7 +107,8 @@ enum spate_tcp_verdict tcp_parse(struct spate_tcp *t, const struct spate_tcp_in 
 		return SPATE_TCP_DROP_BAD_ADDRESS;
 	if ((s->flags & TCP_SYN) && (s->flags & (TCP_FIN | TCP_RST)))
 		return SPATE_TCP_DROP_BAD_FLAGS;
-	if (head > 20 && !only_timestamp(h + 20, head - 20, s) && !parse_options(h + 20, head - 20, s))
+	if (head > 20 && !only_timestamp(h + 20, head - 20, s) &&
+	    !parse_options(h + 20, head - 20, s))
 		return SPATE_TCP_DROP_BAD_OPTION;
 	return SPATE_TCP_OK;
 }

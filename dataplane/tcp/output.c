@@ -1,6 +1,6 @@
 /*
- * One visit of a connection at the end of a burst: what was lost first, then new data as far as peer's window,
- * cwnd and pacing let it, then FIN, then a bare ACK if nothing carried it.
+ * One visit of a connection at the end of a burst: what was lost first, then new data as far as
+ * peer's window, cwnd and pacing let it, then FIN, then a bare ACK if nothing carried it.
  */
 #include "dataplane/port/txq.h"
 #include "dataplane/tcp/conn.h"
@@ -33,7 +33,8 @@ bool tcp_path(struct spate_tcp_conn *c)
 	memcpy(c->head, p.head, TCP_HEAD);
 	bool v6 = p.l3_len == 40;
 
-	c->phsum = csum_fold(csum_pseudo(c->local_ip + (v6 ? 0 : 12), c->peer_ip + (v6 ? 0 : 12), v6));
+	c->phsum =
+		csum_fold(csum_pseudo(c->local_ip + (v6 ? 0 : 12), c->peer_ip + (v6 ? 0 : 12), v6));
 	/* Whatever ICMP told net/: smaller segments would only serve an attacker. */
 	uint16_t mtu = (uint16_t)max32(p.mtu, v6 ? TCP_MTU_MIN6 : TCP_MTU_MIN4);
 
@@ -61,7 +62,8 @@ static uint32_t cut_size(const struct spate_tcp_conn *c, uint32_t want)
 	return want - want % c->mss;
 }
 
-/* Sends up to len bytes from seq (and the FIN, if it is in there) again. How much was sent; 0: not now. */
+/* Sends up to len bytes from seq (and the FIN, if it is in there) again. How much was sent; 0: not
+ * now. */
 static uint32_t resend(struct spate_tcp_conn *c, uint32_t seq, uint32_t len)
 {
 	struct iovec iov[SPATE_PKT_FRAGS];
@@ -106,7 +108,8 @@ static uint32_t resend(struct spate_tcp_conn *c, uint32_t seq, uint32_t len)
 	return data + fin;
 }
 
-/* The first len bytes of r have been sent again. Without a record for the rest, all of r counts as sent. */
+/* The first len bytes of r have been sent again. Without a record for the rest, all of r counts as
+ * sent. */
 static void resent(struct spate_tcp_conn *c, struct tcp_run *r, uint32_t len)
 {
 	if (len < r->end - r->start)
@@ -168,7 +171,8 @@ static void fin_sent(struct spate_tcp_conn *c)
 }
 
 /* One new segment. False: not now. */
-static bool send_one(struct spate_tcp_conn *c, uint32_t len, bool fin, bool push, struct tcp_cut *cut)
+static bool send_one(struct spate_tcp_conn *c, uint32_t len, bool fin, bool push,
+		     struct tcp_cut *cut)
 {
 	uint32_t seq = c->snd_nxt, end = seq + len + fin;
 	struct tcp_run *r;
@@ -203,7 +207,8 @@ static bool send_one(struct spate_tcp_conn *c, uint32_t len, bool fin, bool push
 	return true;
 }
 
-/* Room for new data: what the peer, cwnd and pacing allow; and whether it was cwnd that said stop. */
+/* Room for new data: what the peer, cwnd and pacing allow; and whether it was cwnd that said stop.
+ */
 static uint32_t room(struct spate_tcp_conn *c, uint32_t budget, uint64_t avail)
 {
 	int32_t wnd = (int32_t)(c->snd_una + c->snd_wnd - c->snd_nxt);
@@ -220,7 +225,8 @@ static uint32_t room(struct spate_tcp_conn *c, uint32_t budget, uint64_t avail)
 		c->flags |= F_CWND_LIMIT;
 	if (c->flags & F_PROBE)
 		return n; /* waited for long enough: the override timeout (RFC 9293 3.8.6.2.1) */
-	/* Not all of it: whole segments only, unless the peer never offers one (RFC 9293 3.8.6.2.1). */
+	/* Not all of it: whole segments only, unless the peer never offers one (RFC
+	 * 9293 3.8.6.2.1). */
 	if (n < c->mss && n == (uint32_t)wnd && n >= c->max_wnd / 2)
 		return n;
 	return n - n % c->mss;
@@ -250,7 +256,8 @@ static void send_new(struct spate_tcp_conn *c, uint32_t budget)
 			tcp_reset(c, SPATE_TCP_SHORT);
 			return;
 		}
-		/* Out of iovecs in the middle: only whole segments, the rest comes with the next walk. */
+		/* Out of iovecs in the middle: only whole segments, the rest comes with the next
+		 * walk. */
 		if (got < n && stop == SPATE_SENDQ_ENOUGH && got > c->mss)
 			got -= got % c->mss;
 		for (uint32_t left = (uint32_t)got; left > 0;) {
@@ -258,8 +265,8 @@ static void send_new(struct spate_tcp_conn *c, uint32_t budget)
 			bool last = at + got == q->end && len == left;
 			bool push = last || (stop == SPATE_SENDQ_DRY && len == left);
 
-			/* PSH where there is no more to come, not where pacing or a window paused: Linux
-			 * answers each with an ACK. */
+			/* PSH where there is no more to come, not where pacing or a window paused:
+			 * Linux answers each with an ACK. */
 			if (!send_one(c, len, last && finish, push, &cut))
 				return;
 			left -= len;
@@ -291,7 +298,8 @@ bool tcp_more(const struct spate_tcp_conn *c)
 
 static void note_limits(struct spate_tcp_conn *c)
 {
-	/* Nothing more to say, and room to say it: rate samples from here on say little about the path. */
+	/* Nothing more to say, and room to say it: rate samples from here on say little about the
+	 * path. */
 	if (!tcp_more(c) && tcp_flight(c) < c->cwnd && c->lost.head == NULL) {
 		uint32_t at = c->delivered + tcp_flight(c);
 
@@ -332,7 +340,8 @@ void tcp_output(struct spate_tcp_conn *c)
 			sent += c->snd_nxt - nxt;
 			if (sent != 0)
 				tcp_pace_sent(c, sent);
-			/* Pacing said stop: the next ACK may be a round trip away, or wait for more from us. */
+			/* Pacing said stop: the next ACK may be a round trip away, or wait for more
+			 * from us. */
 			if (!(c->flags & F_CWND_LIMIT) && (c->lost.head != NULL || tcp_more(c)))
 				tcp_pace_wait(c);
 		}
@@ -349,7 +358,7 @@ void tcp_output(struct spate_tcp_conn *c)
 	}
 	if ((c->flags & F_ACK_NOW) && !tcp_emit(c, c->snd_nxt, 0, TCP_ACK, NULL))
 		later(c);
-	if ((c->flags & F_REARM) || (c->snd_una == c->snd_nxt && tcp_more(c) &&
-				     c->rexmit_kind == REXMIT_NONE))
+	if ((c->flags & F_REARM) ||
+	    (c->snd_una == c->snd_nxt && tcp_more(c) && c->rexmit_kind == REXMIT_NONE))
 		tcp_rearm(c);
 }

@@ -1,8 +1,8 @@
 /* ICMP, believed only when it quotes what is in flight (RFC 5927); path MTU (RFC 1191, 8201). */
 #include "dataplane/tcp/conn.h"
 
-static struct spate_tcp_conn *quoted(struct spate_tcp *t, const uint8_t local[16], const uint8_t peer[16],
-				     const uint8_t tcp[8])
+static struct spate_tcp_conn *quoted(struct spate_tcp *t, const uint8_t local[16],
+				     const uint8_t peer[16], const uint8_t tcp[8])
 {
 	struct tcp_tuple k;
 	struct tcp_tw *tw;
@@ -35,7 +35,8 @@ bool spate_tcp_packet_too_big(struct spate_tcp *t, const uint8_t local[16], cons
 	tcp_set_mss(c);
 	tcp_count(t, SPATE_TCP_PMTU, 1);
 	if (c->runs.head != NULL) {
-		/* What is out was too large: again, smaller; not a sign of congestion (RFC 1191 6.4). */
+		/* What is out was too large: again, smaller; not a sign of congestion (RFC
+		 * 1191 6.4). */
 		tcp_runs_lose_all(c, false);
 		c->ca = CA_LOSS;
 		c->recover = c->snd_nxt;

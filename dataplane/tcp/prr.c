@@ -1,6 +1,7 @@
 /*
- * Proportional rate reduction (RFC 9937, which replaces 6937): during recovery the window shrinks with what is
- * delivered, so that it meets ssthresh when recovery ends, and never grows faster than slow start below it.
+ * Proportional rate reduction (RFC 9937, which replaces 6937): during recovery the window shrinks
+ * with what is delivered, so that it meets ssthresh when recovery ends, and never grows faster than
+ * slow start below it.
  */
 #include "dataplane/tcp/conn.h"
 
@@ -19,7 +20,8 @@ void tcp_prr_ack(struct spate_tcp_conn *c, const struct tcp_ack *a)
 		return;
 	c->prr_delivered += a->delivered;
 	if (pipe > c->ssthresh) {
-		send = (int64_t)(((uint64_t)c->prr_delivered * c->ssthresh + c->prr_fs - 1) / c->prr_fs) -
+		send = (int64_t)(((uint64_t)c->prr_delivered * c->ssthresh + c->prr_fs - 1) /
+				 c->prr_fs) -
 		       c->prr_out;
 	} else {
 		send = (int64_t)c->prr_delivered - c->prr_out;

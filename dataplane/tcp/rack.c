@@ -1,6 +1,7 @@
 /*
- * RACK (RFC 8985): a run is lost when something sent after it has arrived, and longer ago than the reordering
- * window allows. Time order and sequence order within one burst stand in for each other (section 6.2).
+ * RACK (RFC 8985): a run is lost when something sent after it has arrived, and longer ago than the
+ * reordering window allows. Time order and sequence order within one burst stand in for each other
+ * (section 6.2).
  */
 #include "dataplane/tcp/conn.h"
 
@@ -117,7 +118,8 @@ uint32_t tcp_rack_timeout(struct spate_tcp_conn *c)
 	return left == UINT32_MAX ? 0 : max32(left, 1);
 }
 
-/* A DSACK says we were too quick: a wider window for the next 16 recoveries, at most once a round trip. */
+/* A DSACK says we were too quick: a wider window for the next 16 recoveries, at most once a round
+ * trip. */
 void tcp_rack_dsack(struct spate_tcp_conn *c)
 {
 	if (!seq_lt(c->rack_round, c->snd_una) && c->reo_mult > 1)

@@ -4,7 +4,8 @@
  *     held ─► [island: in order, the user was full] ─► [island] ─► [island]
  *                    └ node ─ node                        └ node
  *
- * Islands never touch, are sorted, and are at most TCP_ISLANDS; nodes come from a pool all connections share.
+ * Islands never touch, are sorted, and are at most TCP_ISLANDS; nodes come from a pool all
+ * connections share.
  */
 #include "dataplane/tcp/conn.h"
 
@@ -60,7 +61,8 @@ void tcp_held_clear(struct spate_tcp_conn *c)
 }
 
 /* Appends to an island; may stop short when there is no node. Returns bytes taken. */
-static uint32_t append(struct spate_tcp_conn *c, struct tcp_island *i, const uint8_t *p, uint32_t len)
+static uint32_t append(struct spate_tcp_conn *c, struct tcp_island *i, const uint8_t *p,
+		       uint32_t len)
 {
 	uint32_t done = 0;
 
@@ -91,7 +93,8 @@ static uint32_t append(struct spate_tcp_conn *c, struct tcp_island *i, const uin
 	return done;
 }
 
-static struct tcp_island *new_island(struct spate_tcp_conn *c, struct tcp_island **at, uint32_t start)
+static struct tcp_island *new_island(struct spate_tcp_conn *c, struct tcp_island **at,
+				     uint32_t start)
 {
 	struct tcp_island *i = c->islands < TCP_ISLANDS ? spate_pool_get(&c->t->run_pool) : NULL;
 
@@ -118,7 +121,8 @@ static void join(struct spate_tcp_conn *c, struct tcp_island *i)
 	free_island(c, n);
 }
 
-/* Keeps [start, start + len) as far as it is new. Returns false when memory or bounds did not allow all. */
+/* Keeps [start, start + len) as far as it is new. Returns false when memory or bounds did not allow
+ * all. */
 static bool store(struct spate_tcp_conn *c, uint32_t start, const uint8_t *p, uint32_t len)
 {
 	struct tcp_island **at = &c->held;
@@ -230,9 +234,9 @@ void tcp_fin_rcvd(struct spate_tcp_conn *c)
 }
 
 /*
- * Bytes at rcv_nxt. They never need memory unless the user is full: else out-of-order bytes could take all nodes and
- * then shut out the very bytes that would set them free. So what lies before an island goes straight up, then the
- * island, then what lies behind.
+ * Bytes at rcv_nxt. They never need memory unless the user is full: else out-of-order bytes could
+ * take all nodes and then shut out the very bytes that would set them free. So what lies before an
+ * island goes straight up, then the island, then what lies behind.
  */
 static void in_order_input(struct spate_tcp_conn *c, const uint8_t *p, uint32_t len)
 {

@@ -1,6 +1,7 @@
 /*
- * The congestion state machine: OPEN, CWR (ECN said so), RECOVERY (RACK or duplicate ACKs), LOSS (timeout); and the way
- * back when the reduction turns out to have been wrong (Eifel, RFC 3522 and 4015; DSACK, RFC 3708).
+ * The congestion state machine: OPEN, CWR (ECN said so), RECOVERY (RACK or duplicate ACKs), LOSS
+ * (timeout); and the way back when the reduction turns out to have been wrong (Eifel, RFC 3522 and
+ * 4015; DSACK, RFC 3708).
  */
 #include "dataplane/tcp/conn.h"
 
@@ -46,7 +47,8 @@ void tcp_enter_recovery(struct spate_tcp_conn *c)
 	tcp_count(c->t, SPATE_TCP_RECOVERY, 1);
 }
 
-/* A timeout (RFC 5681 section 3.1): ssthresh falls once for what was in flight, cwnd to one segment. */
+/* A timeout (RFC 5681 section 3.1): ssthresh falls once for what was in flight, cwnd to one
+ * segment. */
 void tcp_enter_loss(struct spate_tcp_conn *c)
 {
 	bool renege = c->runs.head != NULL && (c->runs.head->flags & RUN_SACKED);
@@ -76,8 +78,8 @@ static void unmark_lost(struct spate_tcp_conn *c)
 		tcp_list_del(&c->lost, r);
 		r->flags &= (uint8_t)~RUN_LOST;
 		c->lost_out -= r->end - r->start;
-		/* Its true age would break the order of the list; as young as the last one is safe, but is no
-		 * measure of a round trip. */
+		/* Its true age would break the order of the list; as young as the last one is safe,
+		 * but is no measure of a round trip. */
 		if (c->flight.tail != NULL) {
 			r->sent_us = c->flight.tail->sent_us;
 			r->flags |= RUN_REXMIT;
@@ -98,8 +100,10 @@ static void undo(struct spate_tcp_conn *c)
 	tcp_count(c->t, SPATE_TCP_UNDO, 1);
 }
 
-/* The ACK answers the first transmission of what we have sent again; or every repeat was a DSACK. */
-static bool spurious(const struct spate_tcp_conn *c, const struct tcp_ack *a, const struct tcp_seg *s)
+/* The ACK answers the first transmission of what we have sent again; or every repeat was a DSACK.
+ */
+static bool spurious(const struct spate_tcp_conn *c, const struct tcp_ack *a,
+		     const struct tcp_seg *s)
 {
 	if (!(c->flags & F_UNDO) || c->undo_ts == 0)
 		return false;
@@ -126,7 +130,8 @@ void tcp_recovery_ack(struct spate_tcp_conn *c, struct tcp_ack *a, const struct 
 		undo(c);
 		return;
 	}
-	/* Without SACK, an ACK of exactly `recover` may be followed by duplicates of our own repeats. */
+	/* Without SACK, an ACK of exactly `recover` may be followed by duplicates of our own
+	 * repeats. */
 	if (c->ca != CA_OPEN && seq_leq(c->recover, c->snd_una)) {
 		a->left = c->ca != CA_LOSS;
 		leave(c);
@@ -152,8 +157,9 @@ void tcp_recovery_ack(struct spate_tcp_conn *c, struct tcp_ack *a, const struct 
 }
 
 /*
- * Without SACK (RFC 5681, 6582): each duplicate ACK says one segment has left, the third that the first is lost;
- * a partial ACK in recovery says the next one is lost too. sacked_out stands for the duplicates.
+ * Without SACK (RFC 5681, 6582): each duplicate ACK says one segment has left, the third that the
+ * first is lost; a partial ACK in recovery says the next one is lost too. sacked_out stands for the
+ * duplicates.
  */
 uint32_t tcp_reno_loss(struct spate_tcp_conn *c, const struct tcp_ack *a, bool dupack)
 {
@@ -165,7 +171,8 @@ uint32_t tcp_reno_loss(struct spate_tcp_conn *c, const struct tcp_ack *a, bool d
 
 		if (c->dupacks < 255)
 			c->dupacks++;
-		c->sacked_out = min32((uint32_t)c->dupacks * c->mss, out > c->mss ? out - c->mss : 0);
+		c->sacked_out =
+			min32((uint32_t)c->dupacks * c->mss, out > c->mss ? out - c->mss : 0);
 		lose = c->dupacks == TCP_DUPTHRESH && c->ca < CA_RECOVERY &&
 		       seq_lt(c->recover, c->snd_una); /* RFC 6582 3.2 (2) */
 	} else if (a->acked != 0) {
@@ -179,7 +186,8 @@ uint32_t tcp_reno_loss(struct spate_tcp_conn *c, const struct tcp_ack *a, bool d
 	if (r->end - r->start > c->mss)
 		tcp_run_split(c, r, r->start + c->mss);
 	tcp_run_lose(c, r);
-	if (tcp_flight(c) > c->snd_nxt - c->snd_una) /* the duplicates cannot be more than what is left */
+	if (tcp_flight(c) >
+	    c->snd_nxt - c->snd_una) /* the duplicates cannot be more than what is left */
 		c->sacked_out = c->snd_nxt - c->snd_una - c->lost_out;
 	return r->end - r->start;
 }

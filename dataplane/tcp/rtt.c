@@ -1,4 +1,5 @@
-/* Round trip time and RTO (RFC 6298), the least round trip of the last minutes, delivery rate samples. */
+/* Round trip time and RTO (RFC 6298), the least round trip of the last minutes, delivery rate
+ * samples. */
 #include "dataplane/tcp/conn.h"
 
 #define MIN_RTT_WINDOW_MS 150000
@@ -19,7 +20,8 @@ void tcp_rtt_sample(struct spate_tcp_conn *c, uint32_t rtt_us)
 		c->rttvar4_us += (uint32_t)((err < 0 ? -err : err) - (int32_t)(c->rttvar4_us >> 2));
 	}
 	/* The least RTO goes on top of the round trip, as a late delayed ACK does. */
-	c->rto_us = min32((c->srtt8_us >> 3) + max32(c->rttvar4_us, cfg->rto_min_us), cfg->rto_max_us);
+	c->rto_us =
+		min32((c->srtt8_us >> 3) + max32(c->rttvar4_us, cfg->rto_min_us), cfg->rto_max_us);
 	tcp_min_rtt_sample(c, rtt_us);
 }
 
@@ -33,7 +35,8 @@ void tcp_min_rtt_sample(struct spate_tcp_conn *c, uint32_t rtt_us)
 	c->min_rtt_us = min32(c->min_rtt_us, rtt_us);
 }
 
-/* Delivery rate estimation (draft-cheng-iccrg-delivery-rate-estimation), per run instead of per packet. */
+/* Delivery rate estimation (draft-cheng-iccrg-delivery-rate-estimation), per run instead of per
+ * packet. */
 void tcp_rate_sent(struct spate_tcp_conn *c, struct tcp_run *r)
 {
 	uint32_t now = c->t->now32;
@@ -62,7 +65,8 @@ void tcp_rate_done(struct spate_tcp_conn *c, struct tcp_ack *a)
 	ack_us = c->delivered_us - a->rate_delivered_us;
 	a->rate_delivered = c->delivered - a->rate_prior;
 	a->rate_interval_us = max32(send_us, ack_us);
-	/* Shorter than any round trip: a run acknowledged in pieces, or a clock too coarse to say. */
+	/* Shorter than any round trip: a run acknowledged in pieces, or a clock too coarse to say.
+	 */
 	if (a->rate_interval_us < tcp_min_rtt(c))
 		a->rate_interval_us = 0;
 }

@@ -1,6 +1,7 @@
 /*
- * Sent runs: what is out there, in as few records as there were bursts. See conn.h for the drawing. Each run is
- * in the list by sequence, and in exactly one of: flight (by send time), lost, or neither when it is sacked.
+ * Sent runs: what is out there, in as few records as there were bursts. See conn.h for the drawing.
+ * Each run is in the list by sequence, and in exactly one of: flight (by send time), lost, or
+ * neither when it is sacked.
  */
 #include "dataplane/tcp/conn.h"
 
@@ -72,8 +73,8 @@ struct tcp_run *tcp_run_append(struct spate_tcp_conn *c, uint32_t start, uint32_
 	uint32_t now = c->t->now32;
 
 	/* The same burst goes on. tail of flight: so the order by time stays. */
-	if (r != NULL && r->sent_us == now && (r->flags & ~RUN_APP_LIMITED) == 0 && r == c->flight.tail &&
-	    end - r->start < 1u << 24) {
+	if (r != NULL && r->sent_us == now && (r->flags & ~RUN_APP_LIMITED) == 0 &&
+	    r == c->flight.tail && end - r->start < 1u << 24) {
 		r->end = end;
 		return r;
 	}

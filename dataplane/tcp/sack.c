@@ -1,6 +1,7 @@
 /*
- * SACK, both ways. In: blocks mark runs (RFC 2018), a first block below the ACK is a DSACK (RFC 2883). Blocks are
- * advice: what is outside [una, nxt), or would need a record we do not have, is passed over.
+ * SACK, both ways. In: blocks mark runs (RFC 2018), a first block below the ACK is a DSACK (RFC
+ * 2883). Blocks are advice: what is outside [una, nxt), or would need a record we do not have, is
+ * passed over.
  */
 #include "dataplane/tcp/conn.h"
 
@@ -18,8 +19,8 @@ static struct tcp_run *find_run(struct spate_tcp_conn *c, uint32_t seq)
 	return r;
 }
 
-static void take_block(struct spate_tcp_conn *c, uint32_t start, uint32_t end, const struct tcp_seg *s,
-		       struct tcp_ack *a)
+static void take_block(struct spate_tcp_conn *c, uint32_t start, uint32_t end,
+		       const struct tcp_seg *s, struct tcp_ack *a)
 {
 	struct tcp_run *r = find_run(c, start);
 
@@ -61,7 +62,8 @@ void tcp_sack_input(struct spate_tcp_conn *c, const struct tcp_seg *s, struct tc
 
 		first = 1;
 		/* Too far back to be about anything of ours that still matters. */
-		if (len == 0 || len > c->max_wnd || seq_lt(s->sack[0][0], c->snd_una - c->max_wnd)) {
+		if (len == 0 || len > c->max_wnd ||
+		    seq_lt(s->sack[0][0], c->snd_una - c->max_wnd)) {
 			tcp_count(c->t, SPATE_TCP_SACK_BAD, 1);
 		} else {
 			a->dsack = true;
@@ -104,8 +106,8 @@ static unsigned latest(const struct tcp_island *i, const struct tcp_island **top
 }
 
 /*
- * What to report: a DSACK first, then the islands, most recently changed first (RFC 2018 section 4). A DSACK
- * inside an island is followed by that island, which is the most recent one then.
+ * What to report: a DSACK first, then the islands, most recently changed first (RFC 2018 section
+ * 4). A DSACK inside an island is followed by that island, which is the most recent one then.
  */
 unsigned tcp_sack_blocks(const struct spate_tcp_conn *c, uint32_t blocks[][2], unsigned max)
 {

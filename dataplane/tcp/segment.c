@@ -1,4 +1,5 @@
-/* One segment: headers from the template, options, payload pieces; and segments that no connection sends. */
+/* One segment: headers from the template, options, payload pieces; and segments that no connection
+ * sends. */
 #include "dataplane/port/txq.h"
 #include "dataplane/tcp/conn.h"
 #include "dataplane/tcp/csum.h"
@@ -38,9 +39,10 @@ static void put_tcp(uint8_t *p, const struct head *h)
 	memset(p + 16, 0, 4);
 }
 
-/* The descriptor's fields and the pseudo-header sum. With TSO the device adds each segment's length itself. */
-static void finish(struct spate_tcp *t, struct spate_pkt_tx *tx, unsigned l2, unsigned l3, unsigned l4,
-		   uint64_t phsum, uint32_t len, uint8_t ecn, uint16_t tso_mss)
+/* The descriptor's fields and the pseudo-header sum. With TSO the device adds each segment's length
+ * itself. */
+static void finish(struct spate_tcp *t, struct spate_pkt_tx *tx, unsigned l2, unsigned l3,
+		   unsigned l4, uint64_t phsum, uint32_t len, uint8_t ecn, uint16_t tso_mss)
 {
 	bool v6 = l3 == 40, tso = tso_mss != 0;
 
@@ -144,7 +146,8 @@ static void acked(struct spate_tcp_conn *c)
 	tcp_disarm(c, TM_DELACK);
 }
 
-bool tcp_emit(struct spate_tcp_conn *c, uint32_t seq, uint32_t len, uint8_t flags, struct tcp_cut *cut)
+bool tcp_emit(struct spate_tcp_conn *c, uint32_t seq, uint32_t len, uint8_t flags,
+	      struct tcp_cut *cut)
 {
 	struct spate_tcp *t = c->t;
 	struct spate_pkt_tx *tx = spate_txq_next(c->txq);
@@ -173,8 +176,8 @@ bool tcp_emit(struct spate_tcp_conn *c, uint32_t seq, uint32_t len, uint8_t flag
 		flags |= TCP_CWR;
 		c->flags &= ~F_CWR;
 	}
-	struct head h = {seq, c->rcv_nxt, c->local_port, c->peer_port, tcp_rcv_wnd_field(c), flags,
-			 (uint8_t)opts};
+	struct head h = {seq,   c->rcv_nxt,   c->local_port, c->peer_port, tcp_rcv_wnd_field(c),
+			 flags, (uint8_t)opts};
 
 	put_tcp(p, &h);
 	tx->nfrags = 0;
@@ -190,8 +193,8 @@ bool tcp_emit(struct spate_tcp_conn *c, uint32_t seq, uint32_t len, uint8_t flag
 	return true;
 }
 
-unsigned tcp_syn_options(const struct spate_tcp *t, uint8_t *p, uint16_t mss, bool ts, uint32_t tsval,
-			 uint32_t tsecr, bool sack, uint8_t wscale)
+unsigned tcp_syn_options(const struct spate_tcp *t, uint8_t *p, uint16_t mss, bool ts,
+			 uint32_t tsval, uint32_t tsecr, bool sack, uint8_t wscale)
 {
 	unsigned n = 4;
 
@@ -233,11 +236,12 @@ bool tcp_emit_syn(struct spate_tcp_conn *c)
 		flags |= TCP_ECE;
 	else if (!ack && t->cfg.ecn && c->retries == 0)
 		flags |= TCP_ECE | TCP_CWR;
-	unsigned opts = tcp_syn_options(t, p + 20, (uint16_t)(c->mtu - c->l3_len - 20),
-					c->flags & F_TS, tcp_tsval(c), ack ? c->ts_recent : 0,
-					c->flags & F_SACK, c->flags & F_WSCALE ? c->rcv_scale : 0xff);
-	struct head h = {c->snd_una, c->rcv_nxt, c->local_port, c->peer_port, (uint16_t)wnd, flags,
-			 (uint8_t)opts};
+	unsigned opts =
+		tcp_syn_options(t, p + 20, (uint16_t)(c->mtu - c->l3_len - 20), c->flags & F_TS,
+				tcp_tsval(c), ack ? c->ts_recent : 0, c->flags & F_SACK,
+				c->flags & F_WSCALE ? c->rcv_scale : 0xff);
+	struct head h = {c->snd_una,    c->rcv_nxt, c->local_port, c->peer_port,
+			 (uint16_t)wnd, flags,      (uint8_t)opts};
 
 	put_tcp(p, &h);
 	tx->nfrags = 0;
@@ -248,8 +252,8 @@ bool tcp_emit_syn(struct spate_tcp_conn *c)
 	return true;
 }
 
-void tcp_answer(struct spate_tcp *t, const struct tcp_seg *s, uint8_t flags, uint32_t seq, uint32_t ack,
-		uint16_t wnd, const uint8_t *opts, unsigned opts_len)
+void tcp_answer(struct spate_tcp *t, const struct tcp_seg *s, uint8_t flags, uint32_t seq,
+		uint32_t ack, uint16_t wnd, const uint8_t *opts, unsigned opts_len)
 {
 	struct spate_tcp_path path;
 	struct spate_pkt_tx *tx;
@@ -262,7 +266,8 @@ void tcp_answer(struct spate_tcp *t, const struct tcp_seg *s, uint8_t flags, uin
 		return;
 	memcpy(tx->head, path.head, SPATE_TCP_PATH_HEAD);
 	uint8_t *p = tx->head + path.l2_len + path.l3_len;
-	struct head h = {seq, ack, s->key.local_port, s->key.peer_port, wnd, flags, (uint8_t)opts_len};
+	struct head h = {seq, ack,   s->key.local_port, s->key.peer_port,
+			 wnd, flags, (uint8_t)opts_len};
 
 	put_tcp(p, &h);
 	if (opts_len != 0)
@@ -285,7 +290,8 @@ void tcp_answer_reset(struct spate_tcp *t, const struct tcp_seg *s)
 		tcp_answer(t, s, TCP_RST | TCP_ACK, 0, s->end, 0, NULL, 0);
 }
 
-/* RFC 5961 section 7, but a limit for each connection: a common one could be watched from outside. */
+/* RFC 5961 section 7, but a limit for each connection: a common one could be watched from outside.
+ */
 void tcp_challenge(struct spate_tcp_conn *c)
 {
 	struct spate_tcp *t = c->t;
@@ -304,7 +310,8 @@ void tcp_challenge(struct spate_tcp_conn *c)
 	tcp_dirty(c);
 }
 
-/* The window to tell: never moved back, and forward only in steps worth telling (RFC 9293 3.8.6.2.2). */
+/* The window to tell: never moved back, and forward only in steps worth telling (RFC
+ * 9293 3.8.6.2.2). */
 uint16_t tcp_rcv_wnd_field(struct spate_tcp_conn *c)
 {
 	uint32_t edge = c->rcv_nxt + tcp_rcv_wnd(c), field;

@@ -1,6 +1,6 @@
 /*
- * siphash.h: SipHash (Aumasson and Bernstein, 2012) over whole 64-bit words, which is all we hash: 1-3 for the
- * connection table, 2-4 where an attacker sees results (ISN, cookies, RFC 6528).
+ * siphash.h: SipHash (Aumasson and Bernstein, 2012) over whole 64-bit words, which is all we hash:
+ * 1-3 for the connection table, 2-4 where an attacker sees results (ISN, cookies, RFC 6528).
  */
 #ifndef SPATE_TCP_SIPHASH_H
 #define SPATE_TCP_SIPHASH_H
@@ -30,8 +30,10 @@ static inline void sip_round(uint64_t v[4])
 static inline uint64_t siphash(const uint64_t key[2], const uint64_t *w, unsigned n, int c, int d)
 {
 	uint64_t v[4] = {
-		key[0] ^ 0x736f6d6570736575ull, key[1] ^ 0x646f72616e646f6dull,
-		key[0] ^ 0x6c7967656e657261ull, key[1] ^ 0x7465646279746573ull,
+		key[0] ^ 0x736f6d6570736575ull,
+		key[1] ^ 0x646f72616e646f6dull,
+		key[0] ^ 0x6c7967656e657261ull,
+		key[1] ^ 0x7465646279746573ull,
 	};
 
 	for (unsigned i = 0; i <= n; i++) {

@@ -27,11 +27,13 @@ static void offer(struct spate_tcp_conn *c)
 {
 	const struct spate_tcp_config *cfg = &c->t->cfg;
 
-	c->flags |= (cfg->sack ? F_SACK : 0) | (cfg->timestamps ? F_TS : 0) | (cfg->wscale ? F_WSCALE : 0);
+	c->flags |= (cfg->sack ? F_SACK : 0) | (cfg->timestamps ? F_TS : 0) |
+		    (cfg->wscale ? F_WSCALE : 0);
 }
 
 static struct spate_tcp_conn *half_open(struct spate_tcp *t, struct spate_tcp_listener *l,
-					const struct tcp_seg *s, uint32_t hash, uint32_t irs, uint32_t iss)
+					const struct tcp_seg *s, uint32_t hash, uint32_t irs,
+					uint32_t iss)
 {
 	struct spate_tcp_conn *c = tcp_conn_new(t, &s->key, hash);
 
@@ -59,7 +61,8 @@ static enum spate_tcp_verdict cookie_input(struct spate_tcp *t, struct spate_tcp
 	bool ecn;
 
 	if (!tcp_cookie_check(t, s, &syn.mss, &syn.wscale, &syn.sack_ok, &ecn)) {
-		/* While cookies are about, it may be data that overtook the ACK that proves its cookie. */
+		/* While cookies are about, it may be data that overtook the ACK that proves its
+		 * cookie. */
 		if (!tcp_cookies_about(t))
 			tcp_answer_reset(t, s);
 		return SPATE_TCP_DROP_LISTEN_ACK;
@@ -75,8 +78,9 @@ static enum spate_tcp_verdict cookie_input(struct spate_tcp *t, struct spate_tcp
 	return tcp_segment(c, s);
 }
 
-enum spate_tcp_verdict tcp_listen_input(struct spate_tcp *t, struct spate_tcp_listener *l, struct tcp_seg *s,
-					uint32_t hash, uint32_t iss, bool iss_given)
+enum spate_tcp_verdict tcp_listen_input(struct spate_tcp *t, struct spate_tcp_listener *l,
+					struct tcp_seg *s, uint32_t hash, uint32_t iss,
+					bool iss_given)
 {
 	const struct spate_tcp_config *cfg = &t->cfg;
 	struct spate_tcp_conn *c;

@@ -15,8 +15,8 @@
 
 static const uint16_t mss_table[8] = {216, 536, 1024, 1220, 1340, 1440, 1460, 8940};
 
-static uint32_t mac(const struct spate_tcp *t, const struct tcp_seg *s, uint32_t irs, uint32_t period,
-		    unsigned index)
+static uint32_t mac(const struct spate_tcp *t, const struct tcp_seg *s, uint32_t irs,
+		    uint32_t period, unsigned index)
 {
 	uint64_t w[6];
 
@@ -55,8 +55,8 @@ void tcp_cookie_send(struct spate_tcp *t, const struct tcp_seg *s)
 	if (t->lower.path(t->lower.net, s->key.local_ip, s->key.peer_ip, &path) !=
 	    SPATE_TCP_PATH_READY)
 		return;
-	opts = tcp_syn_options(t, buf, (uint16_t)(path.mtu - path.l3_len - 20), ts, tsval, s->tsval, sack,
-			       wscale ? (uint8_t)scale : 0xff);
+	opts = tcp_syn_options(t, buf, (uint16_t)(path.mtu - path.l3_len - 20), ts, tsval, s->tsval,
+			       sack, wscale ? (uint8_t)scale : 0xff);
 	tcp_answer(t, s, (uint8_t)(TCP_SYN | TCP_ACK | (ecn ? TCP_ECE : 0)), iss, s->seq + 1,
 		   (uint16_t)min32(cfg->rcv_buf, 65535), buf, opts);
 	t->cookie_us = t->now_us;

@@ -1,10 +1,10 @@
 /*
- * Deadlines: five a connection, one wheel entry (docs/design/tcp.md). What is due only changes state and marks the
- * connection; flush sends.
+ * Deadlines: five a connection, one wheel entry (docs/design/tcp.md). What is due only changes
+ * state and marks the connection; flush sends.
  */
 #include "dataplane/tcp/conn.h"
 
-#define TLP_MIN_US    2000
+#define TLP_MIN_US     2000
 #define PERSIST_MAX_US 60000000u
 
 static void sync_wheel(struct spate_tcp_conn *c)
@@ -29,7 +29,8 @@ void tcp_arm(struct spate_tcp_conn *c, enum tcp_deadline which, uint64_t delay_u
 {
 	uint64_t at = (c->t->now_us + delay_us + TCP_TICK_US - 1) / TCP_TICK_US;
 
-	/* Whoever goes on after a close must not leave a timer behind in a TCB that is about to be freed. */
+	/* Whoever goes on after a close must not leave a timer behind in a TCB that is about to be
+	 * freed. */
 	if (c->flags & F_DEAD)
 		return;
 	c->deadline[which] = (uint32_t)at;
@@ -39,7 +40,7 @@ void tcp_arm(struct spate_tcp_conn *c, enum tcp_deadline which, uint64_t delay_u
 
 void tcp_disarm(struct spate_tcp_conn *c, enum tcp_deadline which)
 {
-	c->armed &= (uint8_t)~(1u << which);
+	c->armed &= (uint8_t) ~(1u << which);
 }
 
 /* RFC 8985 7.2: when to probe the tail. */
@@ -80,7 +81,8 @@ void tcp_rearm(struct spate_tcp_conn *c)
 	if (c->snd_una == c->snd_nxt) {
 		c->rexmit_kind = REXMIT_NONE;
 		tcp_disarm(c, TM_REXMIT);
-		/* Something to send, nothing out, nothing else that would wake us: the window is too small. */
+		/* Something to send, nothing out, nothing else that would wake us: the window is
+		 * too small. */
 		if (tcp_more(c) && !(c->flags & F_DRY) && !(c->armed & 1u << TM_PACE)) {
 			c->progress_ms = c->t->now_ms;
 			c->backoff = 0;
@@ -96,8 +98,8 @@ void tcp_rearm(struct spate_tcp_conn *c)
 		arm_rexmit(c, REXMIT_REO, reo);
 		return;
 	}
-	if (c->ca == CA_OPEN && (c->flags & F_SACK) && !(c->flags & F_TLP_OUT) && c->sacked_out == 0 &&
-	    c->backoff == 0) {
+	if (c->ca == CA_OPEN && (c->flags & F_SACK) && !(c->flags & F_TLP_OUT) &&
+	    c->sacked_out == 0 && c->backoff == 0) {
 		uint64_t pto = probe_timeout(c);
 
 		if (pto < rto) {
@@ -169,8 +171,10 @@ static void persist_fired(struct spate_tcp_conn *c)
 		c->backoff++;
 	c->flags |= F_PROBE;
 	tcp_count(c->t, SPATE_TCP_PERSIST, 1);
-	/* Two probes at least before giving up: a peer that answers must always have been heard by then. */
-	arm_rexmit(c, REXMIT_PERSIST, backed_off(c, min32(PERSIST_MAX_US, c->t->cfg.persist_us / 2)));
+	/* Two probes at least before giving up: a peer that answers must always have been heard by
+	 * then. */
+	arm_rexmit(c, REXMIT_PERSIST,
+		   backed_off(c, min32(PERSIST_MAX_US, c->t->cfg.persist_us / 2)));
 }
 
 static void rexmit_fired(struct spate_tcp_conn *c)
@@ -229,7 +233,8 @@ static void conn_fired(struct spate_tcp_conn *c)
 		return;
 	if (quiet_ms < idle_ms || c->snd_una != c->snd_nxt) {
 		c->probes = 0;
-		tcp_arm(c, TM_CONN, quiet_ms < idle_ms ? (idle_ms - quiet_ms) * 1000ull : idle_ms * 1000ull);
+		tcp_arm(c, TM_CONN,
+			quiet_ms < idle_ms ? (idle_ms - quiet_ms) * 1000ull : idle_ms * 1000ull);
 		return;
 	}
 	if (c->probes >= cfg->keepalive_probes) {
@@ -246,7 +251,8 @@ static void conn_fired(struct spate_tcp_conn *c)
 void tcp_timer_fire(struct spate_tcp *t, struct tcp_timer *timer)
 {
 	struct spate_tcp_conn *c =
-		(struct spate_tcp_conn *)(void *)((uint8_t *)timer - offsetof(struct spate_tcp_conn, timer));
+		(struct spate_tcp_conn *)(void *)((uint8_t *)timer -
+						  offsetof(struct spate_tcp_conn, timer));
 	uint8_t due = 0;
 
 	for (int i = 0; i < TM_N; i++)

@@ -1,6 +1,6 @@
 /*
- * TIME-WAIT (RFC 9293 3.6.1): a record of its own, so that a busy edge does not keep whole TCBs for a minute. All wait
- * equally long, so one list in order of arrival is in order of expiry.
+ * TIME-WAIT (RFC 9293 3.6.1): a record of its own, so that a busy edge does not keep whole TCBs for
+ * a minute. All wait equally long, so one list in order of arrival is in order of expiry.
  */
 #include "dataplane/tcp/conn.h"
 

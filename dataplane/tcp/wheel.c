@@ -86,8 +86,8 @@ static void cascade(struct tcp_wheel *w)
 	}
 }
 
-void tcp_wheel_advance(struct tcp_wheel *w, uint32_t tick, void (*fire)(void *ctx, struct tcp_timer *t),
-		       void *ctx)
+void tcp_wheel_advance(struct tcp_wheel *w, uint32_t tick,
+		       void (*fire)(void *ctx, struct tcp_timer *t), void *ctx)
 {
 	while ((int32_t)(tick - w->now) > 0) {
 		uint32_t next = w->now + 1;
@@ -132,7 +132,8 @@ uint32_t tcp_wheel_next(const struct tcp_wheel *w)
 		return (next & ~255u) + i - w->now;
 	if ((next & 255) == 0)
 		return 1;
-	/* Nothing before the block ends; then at the latest comes a cascade, if anything waits above or behind. */
+	/* Nothing before the block ends; then at the latest comes a cascade, if anything waits
+	 * above or behind. */
 	uint32_t block = (next | 255) + 1;
 
 	if (next_bit(w->bits[0], 0) < 256)
@@ -140,7 +141,8 @@ uint32_t tcp_wheel_next(const struct tcp_wheel *w)
 	for (unsigned ahead = 1; ahead < 256; ahead++) {
 		uint32_t at = block + (ahead - 1) * 256;
 
-		/* A level 1 slot, or the start of a level 2 block, which may bring anything down. */
+		/* A level 1 slot, or the start of a level 2 block, which may bring anything down.
+		 */
 		if ((w->bits[1][((at >> 8) & 255) / 64] >> ((at >> 8) % 64)) & 1)
 			return at - w->now;
 		if (((at >> 8) & 255) == 0)

@@ -1,6 +1,7 @@
 /*
- * wheel.h: one timer a connection. Four levels of 256 slots (Varghese and Lauck, 1987); level 0 is a tick a slot.
- * Setting, moving and stopping are O(1); each timer is cascaded at most three times. A tick is TCP_TICK_US.
+ * wheel.h: one timer a connection. Four levels of 256 slots (Varghese and Lauck, 1987); level 0 is
+ * a tick a slot. Setting, moving and stopping are O(1); each timer is cascaded at most three times.
+ * A tick is TCP_TICK_US.
  *
  *   tcp_wheel_init(w, tick)
  *   tcp_wheel_set(w, timer, tick)     also moves; a tick in the past fires with the next advance
@@ -29,8 +30,8 @@ struct tcp_wheel {
 void tcp_wheel_init(struct tcp_wheel *w, uint32_t tick);
 void tcp_wheel_set(struct tcp_wheel *w, struct tcp_timer *t, uint32_t tick);
 void tcp_wheel_stop(struct tcp_wheel *w, struct tcp_timer *t);
-void tcp_wheel_advance(struct tcp_wheel *w, uint32_t tick, void (*fire)(void *ctx, struct tcp_timer *t),
-		       void *ctx);
+void tcp_wheel_advance(struct tcp_wheel *w, uint32_t tick,
+		       void (*fire)(void *ctx, struct tcp_timer *t), void *ctx);
 /* Ticks until something may be due, never more than until it is; UINT32_MAX: nothing is set. */
 uint32_t tcp_wheel_next(const struct tcp_wheel *w);
 

@@ -17,7 +17,8 @@ void spate_pool_init(struct spate_pool *p, uint32_t node_bytes, uint32_t limit)
 	};
 }
 
-/* A chunk's first 64 bytes link it to the others; the rest is nodes. Large nodes get a chunk of 16. */
+/* A chunk's first 64 bytes link it to the others; the rest is nodes. Large nodes get a chunk of 16.
+ */
 static size_t chunk_bytes(const struct spate_pool *p)
 {
 	size_t n = (size_t)p->node_bytes * 16 + 64;

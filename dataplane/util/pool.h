@@ -1,6 +1,7 @@
 /*
- * pool.h: fixed-size nodes for one thread. Grows by chunks up to a limit, never shrinks; get and put are a list
- * pop and push. Chunks are mapped when the free list is empty (rare; never once warm).
+ * pool.h: fixed-size nodes for one thread. Grows by chunks up to a limit, never shrinks; get and
+ * put are a list pop and push. Chunks are mapped when the free list is empty (rare; never once
+ * warm).
  */
 #ifndef SPATE_POOL_H
 #define SPATE_POOL_H

@@ -1,6 +1,6 @@
 /*
- * stats.h: counters, one block a thread, written by that thread alone and summed by whoever reads. The list
- * is tbl/counters.def; this file only turns it into a struct and a table of names.
+ * stats.h: counters, one block a thread, written by that thread alone and summed by whoever reads.
+ * The list is tbl/counters.def; this file only turns it into a struct and a table of names.
  *
  *   SPATE_COUNT(stats, http_requests);          add one
  *   SPATE_COUNT_N(stats, http_body_bytes, n);
@@ -19,10 +19,10 @@ struct spate_stats {
 #undef SPATE_COUNTER
 } __attribute__((aligned(64)));
 
-#define SPATE_COUNT_N(stats, name, n) \
-	atomic_store_explicit(&(stats)->name, \
+#define SPATE_COUNT_N(stats, name, n)                                                      \
+	atomic_store_explicit(&(stats)->name,                                              \
 			      atomic_load_explicit(&(stats)->name, memory_order_relaxed) + \
-				      (uint64_t)(n), \
+				      (uint64_t)(n),                                       \
 			      memory_order_relaxed)
 #define SPATE_COUNT(stats, name) SPATE_COUNT_N(stats, name, 1)
 
@@ -31,7 +31,7 @@ struct spate_counter_info {
 	const char *kind; /* "counter" or "gauge" */
 	const char *unit; /* "", "bytes", "us" */
 	const char *help;
-	uint32_t offset;  /* in struct spate_stats */
+	uint32_t offset; /* in struct spate_stats */
 };
 
 extern const struct spate_counter_info spate_counters[];

@@ -1,4 +1,5 @@
-/* config.c: any bytes as a configuration file: a struct or a finding, never a crash, leak or hang. */
+/* config.c: any bytes as a configuration file: a struct or a finding, never a crash, leak or hang.
+ */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,12 +1,13 @@
 /*
- * pkt: timed inject-and-expect cases, as scripts: the engine is one end, the script the other. README.md has the
- * language.
+ * pkt: timed inject-and-expect cases, as scripts: the engine is one end, the script the other.
+ * README.md has the language.
  *
  *   pkt FILE.pkt...                  every case of these files, as TAP
  *   pkt --case NAME FILE.pkt...      one
  *   pkt --list FILE.pkt...           the table of contents
  *
- * From top to bottom: the application, configuration, time, words of a line, inject, expect, checks, steps, files.
+ * From top to bottom: the application, configuration, time, words of a line, inject, expect,
+ * checks, steps, files.
  */
 #include <ctype.h>
 #include <setjmp.h>
@@ -35,7 +36,8 @@ static struct {
 	uint64_t rcvd, queued;
 	unsigned timers;
 	uint32_t ts_base, ts_last;
-	uint32_t sent_end, ack_said; /* for flow: where our data ends, the last ACK injected; relative */
+	uint32_t sent_end,
+		ack_said; /* for flow: where our data ends, the last ACK injected; relative */
 	bool have_ts;
 	uint16_t port_before, my_port; /* 80, or what connect chose */
 	uint8_t frame[HOST_FRAME_MAX];
@@ -109,13 +111,44 @@ static const struct {
 	size_t off;
 	unsigned bytes;
 } keys[] = {
-#define KEY(f) {#f, offsetof(struct spate_tcp_config, f), sizeof(((struct spate_tcp_config *)0)->f)}
-	KEY(max_conns), KEY(max_half_open), KEY(max_time_wait), KEY(rcv_buf), KEY(rcv_total), KEY(max_runs),
-	KEY(conn_runs), KEY(init_window), KEY(mss_min), KEY(rto_min_us), KEY(rto_max_us), KEY(rto_init_us),
-	KEY(delack_us), KEY(give_up_us), KEY(syn_retries), KEY(synack_retries), KEY(persist_us),
-	KEY(keepalive_s), KEY(keepalive_interval_s), KEY(keepalive_probes), KEY(fin_wait_2_us),
-	KEY(time_wait_us), KEY(challenge_per_s), KEY(cc), KEY(sack), KEY(timestamps), KEY(wscale), KEY(ecn),
-	KEY(pacing), KEY(cookies_always), KEY(hystart), KEY(port_low), KEY(port_high),
+#define KEY(f)                                                    \
+	{                                                         \
+#f, offsetof(struct spate_tcp_config, f),         \
+			sizeof(((struct spate_tcp_config *)0)->f) \
+	}
+	KEY(max_conns),
+	KEY(max_half_open),
+	KEY(max_time_wait),
+	KEY(rcv_buf),
+	KEY(rcv_total),
+	KEY(max_runs),
+	KEY(conn_runs),
+	KEY(init_window),
+	KEY(mss_min),
+	KEY(rto_min_us),
+	KEY(rto_max_us),
+	KEY(rto_init_us),
+	KEY(delack_us),
+	KEY(give_up_us),
+	KEY(syn_retries),
+	KEY(synack_retries),
+	KEY(persist_us),
+	KEY(keepalive_s),
+	KEY(keepalive_interval_s),
+	KEY(keepalive_probes),
+	KEY(fin_wait_2_us),
+	KEY(time_wait_us),
+	KEY(challenge_per_s),
+	KEY(cc),
+	KEY(sack),
+	KEY(timestamps),
+	KEY(wscale),
+	KEY(ecn),
+	KEY(pacing),
+	KEY(cookies_always),
+	KEY(hystart),
+	KEY(port_low),
+	KEY(port_high),
 };
 
 static void set(const char *key, uint32_t v)
@@ -266,7 +299,8 @@ static void inject(char *rest)
 	uint8_t seg[9000] = {0}, frame[HOST_FRAME_MAX], *opt = seg + 20, ecn = 0;
 	uint8_t flags = flags_of(need(&rest));
 	char *seqs = need(&rest), *end, *w;
-	uint32_t from = (uint32_t)strtoul(seqs, &end, 0), to = *end == ':' ? (uint32_t)strtoul(end + 1, NULL, 0) : from;
+	uint32_t from = (uint32_t)strtoul(seqs, &end, 0),
+		 to = *end == ':' ? (uint32_t)strtoul(end + 1, NULL, 0) : from;
 	uint32_t ack = 0, win = 65535, len = to - from;
 	bool bad = false;
 	uint16_t sport = 1024, dport = x.my_port, urg = 0;
@@ -448,11 +482,11 @@ static void describe(const struct seen *s, char *to, size_t n)
 	for (int i = 0; i < 8; i++)
 		if (s->flags & 1u << i)
 			at += snprintf(to + at, n - (size_t)at, "%c", letters[i]);
-	at += snprintf(to + at, n - (size_t)at, " %u:%u ack %u win %u", s->seq - x.iss, s->seq - x.iss + s->len,
-		       s->ack - x.isn, s->win);
+	at += snprintf(to + at, n - (size_t)at, " %u:%u ack %u win %u", s->seq - x.iss,
+		       s->seq - x.iss + s->len, s->ack - x.isn, s->win);
 	for (unsigned i = 0; i < s->nsack; i++)
-		at += snprintf(to + at, n - (size_t)at, "%s%u-%u", i ? " " : " sack ", s->sack[i][0],
-			       s->sack[i][1]);
+		at += snprintf(to + at, n - (size_t)at, "%s%u-%u", i ? " " : " sack ",
+			       s->sack[i][0], s->sack[i][1]);
 }
 
 static void expect(char *rest)
@@ -500,10 +534,10 @@ static void expect(char *rest)
 	describe(&s, saw, sizeof saw);
 	x.frame_len = 0;
 	x.last_sent = x.now;
-#define MUST(cond)                                                                                     \
-	do {                                                                                           \
-		if (!(cond))                                                                           \
-			fail("expected %s, saw %s (%s)", said, saw, #cond);                            \
+#define MUST(cond)                                                          \
+	do {                                                                \
+		if (!(cond))                                                \
+			fail("expected %s, saw %s (%s)", said, saw, #cond); \
 	} while (0)
 	MUST(s.flags == flags_of(w));
 	char *end, *seqs = need(&rest);
@@ -666,8 +700,8 @@ static void open_conn(char *rest)
 
 	if (scale != 99)
 		snprintf(opts, sizeof opts, "wscale %u", scale);
-	feed("< %s 0 win %u mss %u %s %s %s", ecn ? "SEW" : "S", win, mss, sack ? "sackok" : "", ts ? "ts 100" : "",
-	     opts);
+	feed("< %s 0 win %u mss %u %s %s %s", ecn ? "SEW" : "S", win, mss, sack ? "sackok" : "",
+	     ts ? "ts 100" : "", opts);
 	feed("> %s 0 ack 1", ecn ? "SAE" : "SA");
 	x.now += rtt * 1000ull;
 	feed("< . 1 ack 1 win %u %s", scale != 99 ? win >> scale : win, ts ? "ts 101" : "");
@@ -774,7 +808,8 @@ static void must_live(void)
 
 static void step(char *line)
 {
-	static const char *const whys[] = {"done", "reset", "refused", "timeout", "aborted", "short", "stopped"};
+	static const char *const whys[] = {"done",    "reset", "refused", "timeout",
+					   "aborted", "short", "stopped"};
 	char *rest = line, *w = word(&rest);
 
 	if (strcmp(w, "set") == 0) {
@@ -885,7 +920,8 @@ static void step(char *line)
 	} else if (strcmp(w, "port") == 0) {
 		if (!in_range(need(&rest), x.my_port))
 			fail("port %u", x.my_port);
-	} else if (strstr(" state cwnd ssthresh mss ca srtt rto flight runs held timers ", w) != NULL) {
+	} else if (strstr(" state cwnd ssthresh mss ca srtt rto flight runs held timers ", w) !=
+		   NULL) {
 		check_value(w, rest);
 	} else {
 		fail("%s?", w);

@@ -80,7 +80,8 @@ void host_init(struct host *h, const struct host_setup *s)
 		.tx_packets = 2048,
 		.rx_packets = 2,
 	};
-	struct spate_tcp_lower lower = {.path = path, .source = source, .net = h, .epoch = &h->epoch};
+	struct spate_tcp_lower lower = {
+		.path = path, .source = source, .net = h, .epoch = &h->epoch};
 
 	memset(h, 0, sizeof *h);
 	h->id = s->id;
@@ -188,7 +189,8 @@ size_t host_take(struct host *h, uint8_t *frame)
 	return spate_mem_take(&h->port, frame, HOST_FRAME_MAX);
 }
 
-size_t host_frame(uint8_t *f, unsigned from, unsigned to, bool v6, uint8_t ecn, const uint8_t *seg, size_t len)
+size_t host_frame(uint8_t *f, unsigned from, unsigned to, bool v6, uint8_t ecn, const uint8_t *seg,
+		  size_t len)
 {
 	struct spate_addr src, dst;
 	size_t l3 = v6 ? 40 : 20;

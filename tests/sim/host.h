@@ -1,5 +1,6 @@
 /*
- * host.h: one machine of a test: an engine, a memory port, just enough IP between them, pools, a cache to send from.
+ * host.h: one machine of a test: an engine, a memory port, just enough IP between them, pools, a
+ * cache to send from.
  *
  *   host_init(h, &setup) -> each step: host_clock, host_input (frames that arrived), host_flush,
  *   host_take until 0 (frames that leave) -> host_finish, which checks that nothing was leaked
@@ -16,7 +17,7 @@
 
 struct host_setup {
 	struct spate_tcp_config tcp;
-	unsigned id;        /* 1..250: addresses 10.0.0.id and fd00::id, MAC 02:..:id */
+	unsigned id; /* 1..250: addresses 10.0.0.id and fd00::id, MAC 02:..:id */
 	uint16_t mtu;
 	bool tso;
 	struct spate_cache *cache; /* may be NULL when only bytes are sent */
@@ -50,9 +51,10 @@ void host_flush(struct host *h);
 size_t host_take(struct host *h, uint8_t *frame);
 
 /* An ethernet + IP frame around a TCP segment; checksums right. Returns its length. */
-size_t host_frame(uint8_t *frame, unsigned from, unsigned to, bool v6, uint8_t ecn, const uint8_t *seg,
-		  size_t len);
+size_t host_frame(uint8_t *frame, unsigned from, unsigned to, bool v6, uint8_t ecn,
+		  const uint8_t *seg, size_t len);
 /* The TCP part of a frame, or NULL. */
-const uint8_t *host_tcp_of(const uint8_t *frame, size_t len, size_t *tcp_len, bool *v6, uint8_t *ecn);
+const uint8_t *host_tcp_of(const uint8_t *frame, size_t len, size_t *tcp_len, bool *v6,
+			   uint8_t *ecn);
 
 #endif

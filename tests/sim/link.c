@@ -167,7 +167,8 @@ static void deliver(struct link *l, uint64_t at, unsigned to, const uint8_t *fra
 	push(l, f);
 }
 
-bool link_send(struct link *l, uint64_t now_us, unsigned dir, unsigned to, const uint8_t *frame, size_t len)
+bool link_send(struct link *l, uint64_t now_us, unsigned dir, unsigned to, const uint8_t *frame,
+	       size_t len)
 {
 	const struct link_setup *s = &l->setup;
 	uint64_t at = now_us;

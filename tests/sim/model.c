@@ -1,7 +1,8 @@
 /*
- * model: our stack as server against a receiver that is as plain as can be, and shares no code with it: a bitmap of
- * what has arrived, an ACK of the first gap. From the seed: which options it knows, how lazily it acknowledges, how
- * its window breathes, whether it forgets what it has SACKed (reneging), over the wire of link.h.
+ * model: our stack as server against a receiver that is as plain as can be, and shares no code with
+ * it: a bitmap of what has arrived, an ACK of the first gap. From the seed: which options it knows,
+ * how lazily it acknowledges, how its window breathes, whether it forgets what it has SACKed
+ * (reneging), over the wire of link.h.
  *
  *   model --from N --count M | --seed N [--pcap FILE]
  */
@@ -17,14 +18,14 @@
 #define MAX   (512u << 10)
 #define LIMIT (4ull * 3600 * 1000000)
 
-#define REQUIRE(cond, ...)                                                                             \
-	do {                                                                                           \
-		if (!(cond)) {                                                                         \
-			fprintf(stderr, "model: %s:%d: %s: ", __FILE__, __LINE__, #cond);              \
-			fprintf(stderr, __VA_ARGS__);                                                  \
-			fprintf(stderr, "\n");                                                         \
-			abort();                                                                       \
-		}                                                                                      \
+#define REQUIRE(cond, ...)                                                                \
+	do {                                                                              \
+		if (!(cond)) {                                                            \
+			fprintf(stderr, "model: %s:%d: %s: ", __FILE__, __LINE__, #cond); \
+			fprintf(stderr, __VA_ARGS__);                                     \
+			fprintf(stderr, "\n");                                            \
+			abort();                                                          \
+		}                                                                         \
 	} while (0)
 
 static struct {
@@ -88,8 +89,13 @@ static bool accepted(struct spate_tcp_conn *c, void *ctx)
 	return true;
 }
 
-static void connected(struct spate_tcp_conn *c) {}
-static size_t data(struct spate_tcp_conn *c, const uint8_t *p, size_t n) { return n; }
+static void connected(struct spate_tcp_conn *c)
+{
+}
+static size_t data(struct spate_tcp_conn *c, const uint8_t *p, size_t n)
+{
+	return n;
+}
 
 static void event(struct spate_tcp_conn *c, unsigned what)
 {
@@ -203,7 +209,8 @@ static void model_data(uint32_t from, const uint8_t *p, uint32_t len, bool fin)
 		uint32_t at = from + i;
 
 		REQUIRE(at >= 1 && at <= x.total, "byte %u of %u", at, x.total);
-		REQUIRE(at < x.edge || at < x.base, "byte %u beyond the window's edge %u", at, x.edge);
+		REQUIRE(at < x.edge || at < x.base, "byte %u beyond the window's edge %u", at,
+			x.edge);
 		REQUIRE(p[i] == byte_at(at - 1), "wrong byte at %u", at);
 		x.have[at] = 1;
 	}
@@ -375,8 +382,8 @@ static void run(uint64_t seed, const char *pcap)
 	make(seed, pcap);
 	from = x.now;
 	if (single)
-		printf("%u bytes, buf %u, sack %d ts %d reneges %d lazy %u breathe %u\n", x.total, x.buf, x.sack,
-		       x.ts, x.reneges, x.lazy, x.breathe);
+		printf("%u bytes, buf %u, sack %d ts %d reneges %d lazy %u breathe %u\n", x.total,
+		       x.buf, x.sack, x.ts, x.reneges, x.lazy, x.breathe);
 	while (!(x.done && x.closed)) {
 		uint64_t next, wait;
 
@@ -405,7 +412,8 @@ static void run(uint64_t seed, const char *pcap)
 		if (x.fin_seen && x.base == x.total + 1 && !x.done)
 			next = least(next, x.fin_at);
 		x.now = next > x.now ? next : x.now + 1;
-		REQUIRE(x.now - from < LIMIT, "no end: %u of %u bytes, closed %d done %d", x.base, x.total, x.closed, x.done);
+		REQUIRE(x.now - from < LIMIT, "no end: %u of %u bytes, closed %d done %d", x.base,
+			x.total, x.closed, x.done);
 	}
 	REQUIRE(x.closed && x.why == SPATE_TCP_DONE, "closed for %d", x.why);
 	REQUIRE(x.base == x.total + 1, "%u of %u bytes", x.base, x.total);
@@ -430,7 +438,9 @@ static void on_abort(int sig)
 		_exit(1);
 	snprintf(seed, sizeof seed, "%" PRIu64, current_seed);
 	snprintf(file, sizeof file, "model-%" PRIu64 ".pcap", current_seed);
-	fprintf(stderr, "model: seed %s failed. Again: %s --seed %s --pcap %s (its wire is being written there)\n",
+	fprintf(stderr,
+		"model: seed %s failed. Again: %s --seed %s --pcap %s (its wire is being written "
+		"there)\n",
 		seed, self, seed, file);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -460,6 +470,7 @@ int main(int argc, char **argv)
 		current_seed = s;
 		run(s, pcap);
 	}
-	printf("%" PRIu64 " seeds from %" PRIu64 ": every byte as the model wants it\n", count, from);
+	printf("%" PRIu64 " seeds from %" PRIu64 ": every byte as the model wants it\n", count,
+	       from);
 	return 0;
 }

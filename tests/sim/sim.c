@@ -1,7 +1,7 @@
 /*
- * sim: two of our stacks over a seeded, impaired wire. Everything follows from the seed: sizes, options, delays,
- * losses, who closes first, who pauses. The streams must arrive byte-exact, every connection must end, nothing may
- * leak, and tcp_check holds after each step.
+ * sim: two of our stacks over a seeded, impaired wire. Everything follows from the seed: sizes,
+ * options, delays, losses, who closes first, who pauses. The streams must arrive byte-exact, every
+ * connection must end, nothing may leak, and tcp_check holds after each step.
  *
  *   sim --from N --count M          runs seeds N..N+M-1
  *   sim --seed N [--pcap FILE]      one seed again, with its story, and the wire in FILE
@@ -16,20 +16,20 @@
 #include "host.h"
 #include "link.h"
 
-#define FLOWS      4
-#define CHUNKS     64
-#define OBJECT     (256u << 10)
-#define LIMIT_US   (4ull * 3600 * 1000000)
-#define STEPS      3000000u
+#define FLOWS    4
+#define CHUNKS   64
+#define OBJECT   (256u << 10)
+#define LIMIT_US (4ull * 3600 * 1000000)
+#define STEPS    3000000u
 
-#define REQUIRE(cond, ...)                                                                             \
-	do {                                                                                           \
-		if (!(cond)) {                                                                         \
-			fprintf(stderr, "sim: %s:%d: %s: ", __FILE__, __LINE__, #cond);                \
-			fprintf(stderr, __VA_ARGS__);                                                  \
-			fprintf(stderr, "\n");                                                         \
-			abort();                                                                       \
-		}                                                                                      \
+#define REQUIRE(cond, ...)                                                              \
+	do {                                                                            \
+		if (!(cond)) {                                                          \
+			fprintf(stderr, "sim: %s:%d: %s: ", __FILE__, __LINE__, #cond); \
+			fprintf(stderr, __VA_ARGS__);                                   \
+			fprintf(stderr, "\n");                                          \
+			abort();                                                        \
+		}                                                                       \
 	} while (0)
 
 struct chunk {
@@ -49,15 +49,15 @@ struct side {
 	struct spate_tcp_conn *c;
 	struct spate_sendq q;
 	struct plan plan;
-	unsigned queued;       /* chunks */
-	unsigned got_chunk;    /* of the peer's plan: where the next byte belongs */
+	unsigned queued;    /* chunks */
+	unsigned got_chunk; /* of the peer's plan: where the next byte belongs */
 	uint32_t got_in_chunk;
 	uint64_t got;
 	unsigned host;
-	bool wait_eof;         /* finishes only after the peer */
+	bool wait_eof; /* finishes only after the peer */
 	bool dry, eof, finished, closed, started, aborts, aborted;
-	uint64_t abort_at;     /* bytes received */
-	uint32_t pause;        /* per million, a call of data */
+	uint64_t abort_at; /* bytes received */
+	uint32_t pause;    /* per million, a call of data */
 	enum spate_tcp_close_why why;
 };
 
@@ -123,7 +123,8 @@ static void fill(struct side *s)
 
 		if (k->object) {
 			spate_cache_pin(cache, s->host, w->object);
-			REQUIRE(spate_sendq_object(env, &s->q, w->object, k->off, k->len) == 0, "pool");
+			REQUIRE(spate_sendq_object(env, &s->q, w->object, k->off, k->len) == 0,
+				"pool");
 		} else {
 			uint8_t buf[4096];
 
@@ -442,8 +443,8 @@ static void make_flows(bool cookies)
 			s->peer = &f->side[1 - k];
 			s->host = k;
 			s->pause = one_in(r, 5) ? 1000 + rng_below(r, 200000) : 0;
-			/* A client that says nothing waits for ever if the ACK that brings its cookie back
-			 * is lost: known of cookies, not ours to mend. */
+			/* A client that says nothing waits for ever if the ACK that brings its
+			 * cookie back is lost: known of cookies, not ours to mend. */
 			do
 				make_plan(r, &s->plan, one_in(r, 3) ? upto : 3000 + k * upto);
 			while (k == 0 && cookies && s->plan.total == 0);
@@ -467,7 +468,8 @@ static void connect_all(void)
 
 		host_addr(1, w->v6, (uint16_t)(40000 + i), &local);
 		host_addr(2, w->v6, 80, &peer);
-		REQUIRE(spate_tcp_connect(w->host[0].t, &local, &peer, &user, &s->c) == 0, "connect");
+		REQUIRE(spate_tcp_connect(w->host[0].t, &local, &peer, &user, &s->c) == 0,
+			"connect");
 		*(struct side **)spate_tcp_user_of(s->c) = s;
 	}
 }
@@ -541,15 +543,18 @@ static bool all_closed(void)
 
 static void story(const struct link_setup *l, const struct spate_tcp_config *c)
 {
-	printf("%s, delay %u us jitter %u, rate %" PRIu64 " queue %u, loss %u/M burst %u/%u, reorder %u by %u us, "
+	printf("%s, delay %u us jitter %u, rate %" PRIu64
+	       " queue %u, loss %u/M burst %u/%u, reorder %u by %u us, "
 	       "dup %u, corrupt %u, mark %u, mtu -> %u\n",
-	       w->v6 ? "IPv6" : "IPv4", l->delay_us, l->jitter_us, l->rate, l->queue, l->loss, l->burst_start,
-	       l->burst_end, l->reorder, l->reorder_us, l->duplicate, l->corrupt, l->mark, w->mtu_then);
+	       w->v6 ? "IPv6" : "IPv4", l->delay_us, l->jitter_us, l->rate, l->queue, l->loss,
+	       l->burst_start, l->burst_end, l->reorder, l->reorder_us, l->duplicate, l->corrupt,
+	       l->mark, w->mtu_then);
 	for (int i = 0; i < 2; i++)
-		printf("host %d: rcv_buf %u rcv_total %u runs %u iw %u cc %d sack %d ts %d ws %d ecn %d pacing %d "
+		printf("host %d: rcv_buf %u rcv_total %u runs %u iw %u cc %d sack %d ts %d ws %d "
+		       "ecn %d pacing %d "
 		       "cookies %d tso_max %u\n",
-		       i + 1, c[i].rcv_buf, c[i].rcv_total, c[i].conn_runs, c[i].init_window, c[i].cc,
-		       c[i].sack, c[i].timestamps, c[i].wscale, c[i].ecn, c[i].pacing,
+		       i + 1, c[i].rcv_buf, c[i].rcv_total, c[i].conn_runs, c[i].init_window,
+		       c[i].cc, c[i].sack, c[i].timestamps, c[i].wscale, c[i].ecn, c[i].pacing,
 		       c[i].cookies_always, w->host[i].port.caps.tso_max);
 	for (unsigned i = 0; i < w->flows; i++)
 		for (unsigned k = 0; k < 2; k++) {
@@ -572,11 +577,12 @@ static void verify(void)
 
 			if (aborted)
 				continue;
-			REQUIRE(s->started && s->closed, "flow %u side %u: started %d closed %d", i, k,
-				s->started, s->closed);
-			REQUIRE(s->why == SPATE_TCP_DONE, "flow %u side %u: closed for %d", i, k, s->why);
-			REQUIRE(s->got == s->peer->plan.total, "flow %u side %u: got %" PRIu64, i, k,
-				s->got);
+			REQUIRE(s->started && s->closed, "flow %u side %u: started %d closed %d", i,
+				k, s->started, s->closed);
+			REQUIRE(s->why == SPATE_TCP_DONE, "flow %u side %u: closed for %d", i, k,
+				s->why);
+			REQUIRE(s->got == s->peer->plan.total, "flow %u side %u: got %" PRIu64, i,
+				k, s->got);
 		}
 	}
 }
@@ -606,8 +612,11 @@ static void run(uint64_t seed, const char *pcap)
 	make_link(w, &l);
 	link_init(&w->link, &l, seed, pcap);
 	for (unsigned i = 0; i < 2; i++) {
-		struct host_setup s = {.id = i + 1, .mtu = 1500, .tso = one_in(&w->rng, 3),
-				       .cache = cache, .reader = i};
+		struct host_setup s = {.id = i + 1,
+				       .mtu = 1500,
+				       .tso = one_in(&w->rng, 3),
+				       .cache = cache,
+				       .reader = i};
 
 		make_config(w, &s.tcp);
 		cfg[i] = s.tcp;
@@ -628,7 +637,8 @@ static void run(uint64_t seed, const char *pcap)
 			break;
 		REQUIRE(++steps < STEPS, "no end after %u steps", steps);
 		w->now = next_time();
-		REQUIRE(w->now - from < LIMIT_US, "no end after %" PRIu64 " s", (w->now - from) / 1000000);
+		REQUIRE(w->now - from < LIMIT_US, "no end after %" PRIu64 " s",
+			(w->now - from) / 1000000);
 	}
 	if (single)
 		printf("%u steps, %.3f s, %" PRIu64 " frames, %" PRIu64 " lost\n", steps,
@@ -647,7 +657,8 @@ static void run(uint64_t seed, const char *pcap)
 				u.held_nodes == 0,
 			"host %u: conns %u half open %u time wait %u runs %u nodes %u", i, u.conns,
 			u.half_open, u.time_wait, u.runs, u.held_nodes);
-		REQUIRE(w->host[i].bytes_pool.used == 0 && w->host[i].range_pool.used == 0, "queue nodes");
+		REQUIRE(w->host[i].bytes_pool.used == 0 && w->host[i].range_pool.used == 0,
+			"queue nodes");
 		if (single)
 			counters(i);
 		host_finish(&w->host[i]);
@@ -678,7 +689,9 @@ static void on_abort(int sig)
 		fflush(stdout);
 		_exit(1);
 	}
-	fprintf(stderr, "sim: seed %s failed. Again: %s --seed %s --pcap %s (its wire is being written there)\n",
+	fprintf(stderr,
+		"sim: seed %s failed. Again: %s --seed %s --pcap %s (its wire is being written "
+		"there)\n",
 		seed, self, seed, file);
 	fflush(stderr);
 	sigset_t none;
@@ -714,7 +727,8 @@ int main(int argc, char **argv)
 		current_seed = s;
 		run(s, pcap);
 	}
-	printf("%" PRIu64 " seeds from %" PRIu64 ": all streams exact, all connections ended\n", count, from);
+	printf("%" PRIu64 " seeds from %" PRIu64 ": all streams exact, all connections ended\n",
+	       count, from);
 	spate_cache_destroy(cache);
 	return 0;
 }

@@ -4,7 +4,8 @@
  *
  *   throughput [--delay US] [--loss PER_MILLION] [--reorder PER_MILLION --reorder-us US]
  *              [--rate BYTES_S --queue BYTES] [--bytes N] [--turn US] [--bbr 1]
- *              [--burst PER_MILLION] [--count SEEDS] [--from SEED] [--least MBIT] [--pushes N] [--trace 1] [--pcap FILE]
+ *              [--burst PER_MILLION] [--count SEEDS] [--from SEED] [--least MBIT] [--pushes N]
+ * [--trace 1] [--pcap FILE]
  *
  * Loss and reordering are on the data's way only. --turn: both hosts run only so often. Prints one
  * line of JSON, Mbit/s of the payload from the SYN on: the median and the extremes over the seeds;
@@ -32,7 +33,8 @@ static struct {
 } opt = {.link = {.delay_us = 10000, .mtu = 1500, .fault_way = 2},
 	 .bytes = 10u << 20,
 	 .from = 1,
-	 .turn_us = 1, .pushes = UINT64_MAX,
+	 .turn_us = 1,
+	 .pushes = UINT64_MAX,
 	 .count = 15};
 
 static struct spate_cache *cache;
@@ -149,7 +151,8 @@ static void collect(struct link *l, unsigned from, uint64_t now)
 
 	host_flush(&host[from]);
 	while ((n = host_take(&host[from], frame)) != 0) {
-		pushes += from == 1 && (frame[14 + 20 + 13] & 0x08) != 0; /* TCP's flags, behind IPv4 */
+		pushes += from == 1 &&
+			  (frame[14 + 20 + 13] & 0x08) != 0; /* TCP's flags, behind IPv4 */
 		link_send(l, now, from, 1 - from, frame, n);
 	}
 }

@@ -105,12 +105,21 @@ static void test_timestamp_offset_differs(void **state)
 	assert_int_equal(tcp_ts_offset(h.t, &a), tcp_ts_offset(h.t, &a));
 }
 
-static bool refuse(struct spate_tcp_conn *c, void *ctx) { return false; }
-static void nothing(struct spate_tcp_conn *c) {}
-static void gone(struct spate_tcp_conn *c, enum spate_tcp_close_why why) {}
-static const struct spate_tcp_user user = {.accepted = refuse, .connected = nothing, .closed = gone};
+static bool refuse(struct spate_tcp_conn *c, void *ctx)
+{
+	return false;
+}
+static void nothing(struct spate_tcp_conn *c)
+{
+}
+static void gone(struct spate_tcp_conn *c, enum spate_tcp_close_why why)
+{
+}
+static const struct spate_tcp_user user = {
+	.accepted = refuse, .connected = nothing, .closed = gone};
 
-/* RFC 6056: within the range, no two alike, no counting up by one from the same start for each peer. */
+/* RFC 6056: within the range, no two alike, no counting up by one from the same start for each
+ * peer. */
 static void test_ephemeral_ports(void **state)
 {
 	bool seen[65536] = {0};

@@ -41,11 +41,26 @@ static size_t app_recv(struct spate_stream *s, const uint8_t *p, size_t n)
 	x.ngot += (unsigned)n;
 	return n;
 }
-static void app_eof(struct spate_stream *s) { x.eofs++; }
-static void app_room(struct spate_stream *s) { x.rooms++; }
-static void app_drained(struct spate_stream *s) { x.draineds++; }
-static void app_timeout(struct spate_stream *s) { x.timeouts++; }
-static void app_drain(struct spate_stream *s) { x.drains++; }
+static void app_eof(struct spate_stream *s)
+{
+	x.eofs++;
+}
+static void app_room(struct spate_stream *s)
+{
+	x.rooms++;
+}
+static void app_drained(struct spate_stream *s)
+{
+	x.draineds++;
+}
+static void app_timeout(struct spate_stream *s)
+{
+	x.timeouts++;
+}
+static void app_drain(struct spate_stream *s)
+{
+	x.drains++;
+}
 static void app_closed(struct spate_stream *s, enum spate_close_why why)
 {
 	assert_false(x.in_call);
@@ -53,8 +68,8 @@ static void app_closed(struct spate_stream *s, enum spate_close_why why)
 	x.why = why;
 	x.s = NULL;
 }
-static const struct spate_stream_app app = {"test", app_recv, app_eof, app_room, app_drained, app_timeout,
-					    app_drain, app_closed};
+static const struct spate_stream_app app = {"test",      app_recv,    app_eof,   app_room,
+					    app_drained, app_timeout, app_drain, app_closed};
 
 static bool app_accept(struct spate_stream *s, void *ctx)
 {
@@ -63,8 +78,13 @@ static bool app_accept(struct spate_stream *s, void *ctx)
 	return !x.refuse;
 }
 
-static bool no_accept(struct spate_tcp_conn *c, void *ctx) { return false; }
-static void v_connected(struct spate_tcp_conn *c) {}
+static bool no_accept(struct spate_tcp_conn *c, void *ctx)
+{
+	return false;
+}
+static void v_connected(struct spate_tcp_conn *c)
+{
+}
 static size_t v_data(struct spate_tcp_conn *c, const uint8_t *p, size_t n)
 {
 	assert_true(x.nseen + n <= sizeof x.seen);
@@ -362,10 +382,19 @@ static void test_close_stops_all(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_request_and_response), TEST(test_both_finish), TEST(test_pause_and_resume),
-		TEST(test_abort_is_told_later), TEST(test_peer_reset), TEST(test_room_after_full),
-		TEST(test_refused), TEST(test_max_connections), TEST(test_timer), TEST(test_drain),
-		TEST(test_dry_and_woken), TEST(test_fill_failed), TEST(test_close_stops_all),
+		TEST(test_request_and_response),
+		TEST(test_both_finish),
+		TEST(test_pause_and_resume),
+		TEST(test_abort_is_told_later),
+		TEST(test_peer_reset),
+		TEST(test_room_after_full),
+		TEST(test_refused),
+		TEST(test_max_connections),
+		TEST(test_timer),
+		TEST(test_drain),
+		TEST(test_dry_and_woken),
+		TEST(test_fill_failed),
+		TEST(test_close_stops_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
