@@ -27,6 +27,9 @@ from scripted import ScriptedOrigin  # noqa: E402
 
 CHOSEN = os.environ.get("SPATE_BACKENDS", "sockets").split(",")
 SOME = ("test_dash.py", "test_range.py", "test_coalesce.py", "test_http_framing.py")
+# These start DPDK by themselves, whatever the backend: only where a backend of $SPATE_BACKENDS is DPDK, and the long
+# ones only where one is DPDK for the whole suite.
+DPDK, LONG_DPDK = ("test_net.py", "test_exception.py"), ("test_impaired.py",)
 
 
 def pytest_configure(config):
@@ -36,7 +39,13 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(config, items):
     some = [b.split(":")[0] for b in CHOSEN if b.endswith(":some")]
 
+    dpdk = [b for b in CHOSEN if b.startswith("dpdk")]
+
     def chosen(item):
+        if item.path.name in DPDK and not dpdk:
+            return False
+        if item.path.name in LONG_DPDK and not any(b for b in dpdk if not b.endswith(":some")):
+            return False
         name = item.callspec.params.get("backend") if hasattr(item, "callspec") else None
         workers = item.get_closest_marker("workers")
         if name is None:
