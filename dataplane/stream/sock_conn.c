@@ -12,6 +12,7 @@
 #include "dataplane/stream/sock_impl.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>

@@ -28,7 +28,6 @@
 #ifndef SPATE_STREAM_H
 #define SPATE_STREAM_H
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
