@@ -130,6 +130,8 @@ static void take(struct spate_control *ctl, struct link *k, const struct spate_m
 	case SPATE_MSG_TAKEN:
 		spate_cache_release(ctl->env.cache, m->object);
 		break;
+	case SPATE_MSG_TORRENTS_DONE:
+		break; /* control/torrent takes these */
 	case SPATE_MSG_DRAINED:
 		if (!k->drained && ++ctl->drained_n == ctl->workers)
 			ctl->drained(ctl->ctx);
@@ -140,6 +142,7 @@ static void take(struct spate_control *ctl, struct link *k, const struct spate_m
 	case SPATE_MSG_DRAIN:
 	case SPATE_MSG_STOP:
 	case SPATE_MSG_CONFIG:
+	case SPATE_MSG_TORRENTS:
 		break; /* ours to send */
 	}
 }

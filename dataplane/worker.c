@@ -130,6 +130,16 @@ static void take_reply(struct spate_worker *w, const struct spate_msg *m)
 	m->miss->done(w, m->miss, m->object, (enum spate_fetch_verdict)m->arg);
 }
 
+/* Connections hold references on the torrents they work on, never on the table. */
+static void take_torrents(struct spate_worker *w, const struct spate_torrents *next)
+{
+	struct spate_msg done = {.type = SPATE_MSG_TORRENTS_DONE, .arg = w->id, .ptr = w->torrents};
+
+	if (w->torrents != NULL && !spate_worker_send(w, &done))
+		abort(); /* the ring has room for every table: see SPATE_HTTP_RING_MIN */
+	w->torrents = next;
+}
+
 static void take_messages(struct spate_worker *w)
 {
 	struct spate_msg m;
@@ -152,9 +162,13 @@ static void take_messages(struct spate_worker *w)
 		case SPATE_MSG_CONFIG:
 			w->config = m.ptr;
 			break;
+		case SPATE_MSG_TORRENTS:
+			take_torrents(w, m.ptr);
+			break;
 		case SPATE_MSG_FETCH:
 		case SPATE_MSG_TAKEN:
 		case SPATE_MSG_DRAINED:
+		case SPATE_MSG_TORRENTS_DONE:
 			break; /* ours to send */
 		}
 	}

@@ -17,6 +17,7 @@
 #include "spate/cache.h"
 #include "spate/msg.h"
 #include "spate/stats.h"
+#include "spate/torrent.h"
 
 struct spate_worker;
 
@@ -62,8 +63,9 @@ struct spate_worker {
 	struct spate_log_ring *log;
 	int wake_fd; /* eventfd of from_control */
 	const struct spate_backend_ops *backend_ops;
-	void *backend;           /* the backend's own */
-	struct spate_http *http; /* http/conn.c's own */
+	void *backend;                         /* the backend's own */
+	struct spate_http *http;               /* http/conn.c's own */
+	const struct spate_torrents *torrents; /* the last table control sent; NULL: none yet */
 	uint32_t open_conns;
 	bool draining, drained_sent, stopping;
 };

@@ -30,6 +30,7 @@
 enum spate_config_backend { SPATE_BACKEND_SOCKETS, SPATE_BACKEND_DPDK };
 enum spate_config_exception { SPATE_EXCEPTION_NONE, SPATE_EXCEPTION_TAP };
 enum spate_config_idle { SPATE_IDLE_ADAPTIVE, SPATE_IDLE_SPIN };
+enum spate_config_swarms { SPATE_SWARMS_PUBLISHED, SPATE_SWARMS_OPEN };
 enum spate_config_congestion { SPATE_CC_CUBIC, SPATE_CC_BBR };
 enum spate_config_log_format { SPATE_LOG_JSON, SPATE_LOG_COMBINED };
 enum spate_config_log_level {
@@ -134,6 +135,26 @@ struct spate_config {
 	struct {
 		uint32_t congestion; /* enum spate_config_congestion */
 	} tcp;
+
+	struct {
+		struct spate_config_addr *listen; /* peer wire */
+		uint32_t listen_count;
+		struct spate_config_addr *tracker; /* UDP */
+		uint32_t tracker_count;
+		char *url;
+		char **announce;
+		uint32_t announce_count;
+		uint32_t piece_bytes; /* power of two */
+		uint32_t swarms;      /* enum spate_config_swarms */
+		uint32_t interval_ms;
+		uint32_t audience;
+		char **groups; /* "10.0.0.0/8,fd00::/8" */
+		uint32_t groups_count;
+		char *secret;
+		uint64_t rate_bytes, peer_rate_bytes; /* a second; 0: no limit */
+		uint32_t slots;
+		uint32_t connections; /* a worker */
+	} p2p;
 
 	struct {
 		char **eal;

@@ -7,6 +7,7 @@
  *            ◄─────REPLY──────              "here it is (held for you), or here is the verdict"
  *            ──TAKEN──────────►             "I pinned it (or do not need it): drop your hold"
  *            ◄─────PROGRESS───              "an object you ran dry on has more, or has ended"
+ *            ◄─────TORRENTS─── ──DONE─►     "what peers may ask for: a new table, the old one back"
  *            ◄─────DRAIN, STOP, CONFIG
  *
  * Sleep and wake: a consumer that is about to sleep stores sleeping = 1, checks the ring once more,
@@ -25,15 +26,18 @@
 
 enum spate_msg_type {
 	/* worker -> control */
-	SPATE_MSG_FETCH,   /* miss */
-	SPATE_MSG_TAKEN,   /* object */
-	SPATE_MSG_DRAINED, /* no connection is left; arg = worker id */
+	SPATE_MSG_FETCH,         /* miss */
+	SPATE_MSG_TAKEN,         /* object */
+	SPATE_MSG_DRAINED,       /* no connection is left; arg = worker id */
+	SPATE_MSG_TORRENTS_DONE, /* ptr = a table this worker has let go; arg = worker id */
 	/* control -> worker */
 	SPATE_MSG_REPLY, /* miss; object or NULL; arg = enum spate_fetch_verdict; back to its owner
 			  */
 	SPATE_MSG_PROGRESS, /* object */
 	SPATE_MSG_DRAIN,    /* stop accepting, close what is idle, finish what flows */
 	SPATE_MSG_STOP,     /* close everything now and leave the loop */
+	SPATE_MSG_TORRENTS, /* ptr = const struct spate_torrents *, yours until you say DONE, which
+			       the next one makes you do */
 	SPATE_MSG_CONFIG,   /* ptr = const struct spate_worker_config *, yours until the next one */
 };
 
