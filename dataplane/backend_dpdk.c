@@ -15,6 +15,7 @@
  */
 #include "dataplane/backend_dpdk.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -267,6 +268,32 @@ static void first_turn(struct spate_worker *w)
 	spate_net_announce(b->net, w->now_us);
 }
 
+/* Segments in one buffer go as a burst; one that has to be put together has the only scratch. */
+static void tcp_input(struct spate_worker *w)
+{
+	struct backend *b = of(w);
+	struct spate_tcp_in in[SPATE_BURST];
+	unsigned n = 0;
+
+	static_assert(SPATE_BURST <= SPATE_TCP_BURST, "a burst is a burst");
+	for (unsigned k = 0; k < b->in.ntcp; k++) {
+		const struct spate_seg *s = &b->in.tcp[k];
+		bool whole = s->l4_near == s->len;
+
+		if (!spate_net_tcp_in(b->net, s, b->scratch, &in[n]))
+			continue;
+		n++;
+		if (!whole) {
+			w->burst++;
+			spate_tcp_input_burst(b->tcp, in, n);
+			n = 0;
+		}
+	}
+	w->burst++;
+	if (n != 0)
+		spate_tcp_input_burst(b->tcp, in, n);
+}
+
 static unsigned receive(struct spate_worker *w, unsigned i)
 {
 	struct backend *b = of(w);
@@ -276,12 +303,7 @@ static unsigned receive(struct spate_worker *w, unsigned i)
 	if (n == 0)
 		return 0;
 	spate_net_rx(b->net, i, b->pkts, n, w->now_us, &b->in);
-	for (unsigned k = 0; k < b->in.ntcp; k++) {
-		struct spate_tcp_in in;
-
-		if (spate_net_tcp_in(b->net, &b->in.tcp[k], b->scratch, &in))
-			spate_tcp_input(b->tcp, &in);
-	}
+	tcp_input(w);
 	for (unsigned k = 0; k < b->in.nevents; k++)
 		spate_net_tcp_event(b->net, b->tcp, &b->in.events[k]);
 	p->ops->rx_free(p, w->id, b->pkts, n);

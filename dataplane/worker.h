@@ -67,6 +67,7 @@ struct spate_worker {
 	struct spate_http *http;               /* http/conn.c's own */
 	const struct spate_torrents *torrents; /* the last table control sent; NULL: none yet */
 	uint32_t open_conns;
+	uint32_t burst; /* moves when bytes that a backend gave to ahead() may be gone */
 	bool draining, drained_sent, stopping;
 };
 

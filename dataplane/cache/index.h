@@ -58,6 +58,26 @@ static inline uint64_t spate_index_entry(const struct spate_object *o)
 	return (o->key.hi << 32) | (o->id + 1u);
 }
 
+/* Any thread. The line that get reads first. */
+static inline void spate_index_fetch(const struct spate_index *x, const struct spate_key *key)
+{
+	__builtin_prefetch(&x->bucket[key->lo & x->mask]);
+}
+
+/* Any thread. Whom the tag alone points at, without a look at the object; or SPATE_NO_OBJECT. */
+static inline uint32_t spate_index_guess(const struct spate_index *x, const struct spate_key *key)
+{
+	const struct spate_bucket *b = &x->bucket[key->lo & x->mask];
+
+	for (unsigned i = 0; i < SPATE_BUCKET_ENTRIES; i++) {
+		uint64_t e = atomic_load_explicit(&b->entry[i], memory_order_relaxed);
+
+		if ((uint32_t)(e >> 32) == (uint32_t)key->hi && (uint32_t)e != 0)
+			return (uint32_t)e - 1;
+	}
+	return SPATE_NO_OBJECT;
+}
+
 /* Any thread. id, or SPATE_NO_OBJECT. */
 static inline uint32_t spate_index_get(const struct spate_index *x, const struct spate_key *key)
 {

@@ -25,6 +25,34 @@ struct spate_object *spate_cache_lookup(struct spate_cache *c, const struct spat
 	return o;
 }
 
+#define META_LINES 4 /* fields and a head of the usual length */
+
+void spate_cache_ahead_index(const struct spate_cache *c, const struct spate_key *key)
+{
+	spate_index_fetch(&c->index, key);
+}
+
+const struct spate_object *spate_cache_ahead_object(const struct spate_cache *c, unsigned reader,
+						    const struct spate_key *key)
+{
+	uint32_t id = spate_index_guess(&c->index, key);
+
+	if (id == SPATE_NO_OBJECT)
+		return NULL;
+	__builtin_prefetch(&c->pool[id], 1); /* the frequency is there */
+	__builtin_prefetch(c->pool[id].direct);
+	__builtin_prefetch(&c->qsbr.reader[reader].pins[id], 1);
+	return &c->pool[id];
+}
+
+void spate_cache_ahead_meta(const struct spate_object *o)
+{
+	const char *m = (const void *)atomic_load_explicit(&o->meta, memory_order_relaxed);
+
+	for (int i = 0; i < META_LINES; i++)
+		__builtin_prefetch(m + i * 64);
+}
+
 /*
  * The counts are this reader's alone, so a pin is a load, an add and a store.
  *

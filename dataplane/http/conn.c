@@ -333,7 +333,9 @@ static void fetch(struct spate_http_conn *c, const struct spate_http_request *r,
 	set_timer(c, SPATE_HTTP_TIMER_OFF); /* control has the clock now */
 }
 
-static void serve(struct spate_http_conn *c, const struct spate_http_request *r)
+/* ready: what ahead.c knows of r, or NULL. */
+static void serve(struct spate_http_conn *c, const struct spate_http_request *r,
+		  const struct spate_http_ready *ready)
 {
 	struct spate_worker *w = c->s->worker;
 	struct spate_http_exchange *x = NULL;
@@ -350,8 +352,11 @@ static void serve(struct spate_http_conn *c, const struct spate_http_request *r)
 	}
 	unsigned refused = spate_http_method_refused(r->method);
 
-	if (refused == 0 && r->method != SPATE_HTTP_OPTIONS &&
-	    spate_http_uri_normalise(r->path_query, buf, sizeof(buf), &url) != SPATE_URI_OK) {
+	if (ready != NULL) {
+		url = ready->url;
+	} else if (refused == 0 && r->method != SPATE_HTTP_OPTIONS &&
+		   spate_http_uri_normalise(r->path_query, buf, sizeof(buf), &url) !=
+			   SPATE_URI_OK) {
 		SPATE_COUNT(w->stats, http_bad_request);
 		refuse(c, r->head, r->head_len, 400, r->method == SPATE_HTTP_HEAD);
 		return;
@@ -372,7 +377,7 @@ static void serve(struct spate_http_conn *c, const struct spate_http_request *r)
 				keep_alive);
 		return;
 	}
-	struct spate_key key = spate_key_of(url.p, url.len);
+	struct spate_key key = ready != NULL ? ready->key : spate_key_of(url.p, url.len);
 	struct spate_object *o = spate_cache_lookup(w->cache, &key);
 
 	if (o != NULL)
@@ -428,7 +433,9 @@ static bool keep_partial(struct spate_http_conn *c, const struct spate_http_requ
 /* One request of data, or a piece of one. Returns the bytes consumed. */
 static size_t take(struct spate_http_conn *c, const uint8_t *data, size_t len)
 {
-	struct spate_http_request fresh, *r = &fresh;
+	struct spate_http_request fresh;
+	const struct spate_http_request *r = &fresh;
+	const struct spate_http_ready *ready = NULL;
 	struct spate_http_partial *p = c->partial;
 	enum spate_request_verdict v;
 	size_t before = 0;
@@ -442,10 +449,13 @@ static size_t take(struct spate_http_conn *c, const uint8_t *data, size_t len)
 		memcpy(p->bytes + before, data, len);
 		p->len += (uint32_t)len;
 		r = &p->request;
-		v = spate_http_request_parse(p->bytes, p->len, r);
+		v = spate_http_request_parse(p->bytes, p->len, &p->request);
+	} else if ((ready = spate_http_ready_at(c, data, len)) != NULL) {
+		r = &ready->request;
+		v = SPATE_REQUEST_OK;
 	} else {
-		spate_http_request_init(r);
-		v = spate_http_request_parse(data, len, r);
+		spate_http_request_init(&fresh);
+		v = spate_http_request_parse(data, len, &fresh);
 	}
 	if (v == SPATE_REQUEST_NEED_MORE) {
 		if (p == NULL && !keep_partial(c, r, data, len))
@@ -464,7 +474,7 @@ static size_t take(struct spate_http_conn *c, const uint8_t *data, size_t len)
 	size_t used = r->head_len - before;
 
 	c->timer = SPATE_HTTP_TIMER_OFF;
-	serve(c, r);
+	serve(c, r, ready);
 	drop_partial(c);
 	return used;
 }
@@ -575,6 +585,7 @@ static const struct spate_stream_app http_app = {
 	.timeout = on_timeout,
 	.drain = on_drain,
 	.closed = on_closed,
+	.ahead = spate_http_ahead,
 };
 
 bool spate_http_accept(struct spate_stream *s, void *ctx)

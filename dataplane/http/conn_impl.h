@@ -1,6 +1,6 @@
 /*
- * conn_impl.h: what conn.c (reading, waiting, timers), respond.c (answers), pump.c (answers of
- * unknown length) and access.c (the log) share.
+ * conn_impl.h: what conn.c (reading, waiting, timers), ahead.c (a burst's requests), respond.c
+ * (answers), pump.c (answers of unknown length) and access.c (the log) share.
  */
 #ifndef SPATE_HTTP_CONN_IMPL_H
 #define SPATE_HTTP_CONN_IMPL_H
@@ -61,6 +61,15 @@ struct spate_http_conn {
 	bool closing;     /* finish was called: whatever still comes is thrown away */
 };
 
+/* A request that on_ahead() has found in bytes that are about to come. */
+struct spate_http_ready {
+	const struct spate_stream *s;
+	const uint8_t *data; /* its first byte: where it is, and what it is of */
+	struct spate_slice url;
+	struct spate_key key;
+	struct spate_http_request request;
+};
+
 struct spate_http {
 	struct spate_worker *w;
 	struct spate_pool conns, partials, small, large;
@@ -68,6 +77,10 @@ struct spate_http {
 	uint64_t boundary; /* seed of multipart boundaries */
 	int64_t date_s;    /* what date[] says */
 	char date[32];
+	/* in the order in which they will come; good while the worker's burst is this one */
+	uint32_t ready_burst;
+	unsigned ready_next, nready;
+	struct spate_http_ready ready[SPATE_STREAM_AHEAD];
 };
 
 static inline struct spate_http *spate_http_of(struct spate_http_conn *c)
@@ -83,6 +96,12 @@ struct spate_http_exchange *spate_http_exchange_get(struct spate_http_conn *c, c
 void spate_http_exchange_put(struct spate_http *h, struct spate_http_exchange *x);
 /* The answer is queued whole: log it when it is out, close or read on. x may be NULL. */
 void spate_http_answered(struct spate_http_conn *c, struct spate_http_exchange *x, bool keep_alive);
+
+/* --- ahead.c --- */
+void spate_http_ahead(const struct spate_stream_ahead *a, unsigned n); /* app->ahead */
+/* What it found at data, or NULL. Each once. */
+const struct spate_http_ready *spate_http_ready_at(struct spate_http_conn *c, const uint8_t *data,
+						   size_t len);
 
 /* --- respond.c: queue an answer. False: out of memory, the stream must be aborted --- */
 

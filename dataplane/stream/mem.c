@@ -58,9 +58,21 @@ static void settle(struct spate_stream_mem *m)
 		end(m, SPATE_CLOSE_DONE);
 }
 
+static void tell_ahead(struct spate_stream_mem *m)
+{
+	const struct spate_stream_mem_setup *setup = m->s.worker->backend;
+	struct spate_stream_ahead a = {&m->s, m->in, m->in_len};
+
+	m->s.worker->burst++;
+	if (setup->ahead && m->s.app->ahead != NULL)
+		m->s.app->ahead(&a, 1);
+}
+
 static void deliver(struct spate_stream_mem *m)
 {
 	while (!m->closed && !m->aborted && !m->paused && m->in_len > 0) {
+		tell_ahead(m);
+
 		size_t n = m->s.app->recv(&m->s, m->in, m->in_len);
 
 		m->paused = n < m->in_len;

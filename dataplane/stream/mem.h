@@ -18,6 +18,7 @@
 
 struct spate_stream_mem_setup {
 	struct spate_listener listener;
+	bool ahead; /* say before each recv what comes, as a backend that receives in bursts */
 };
 
 struct spate_stream_mem {

@@ -50,6 +50,13 @@ enum spate_close_why {
 	SPATE_CLOSE_STOP,    /* the worker is stopping */
 };
 
+/* Bytes that recv may be about to get. */
+struct spate_stream_ahead {
+	struct spate_stream *s;
+	const uint8_t *data; /* stay where they are until worker->burst moves */
+	size_t len;
+};
+
 /* What sits above: one static table a protocol. Every call runs on the worker's thread. */
 struct spate_stream_app {
 	const char *name;
@@ -60,7 +67,13 @@ struct spate_stream_app {
 	void (*timeout)(struct spate_stream *s); /* the timer of spate_stream_timer ran out */
 	void (*drain)(struct spate_stream *s);   /* the worker drains: finish soon */
 	void (*closed)(struct spate_stream *s, enum spate_close_why why);
+	/* May be NULL. A backend that receives in bursts says before the recv calls of one which
+	 * bytes are coming, so that the app can fetch into the caches, for all of them at once,
+	 * what answering will need. A hint: nothing that anybody can see may depend on it. At most
+	 * SPATE_STREAM_AHEAD, all of this app and of one worker. */
+	void (*ahead)(const struct spate_stream_ahead *a, unsigned n);
 };
+#define SPATE_STREAM_AHEAD 32
 
 /* What sits below: one static table a backend. */
 struct spate_stream_ops {

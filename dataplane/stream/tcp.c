@@ -4,6 +4,7 @@
  */
 #include "dataplane/stream/tcp.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,6 +122,22 @@ static size_t on_data(struct spate_tcp_conn *c, const uint8_t *p, size_t n)
 	return s->app->recv(s, p, n);
 }
 
+static void on_ahead(const struct spate_tcp_ahead *a, unsigned n)
+{
+	struct spate_stream_ahead to[SPATE_STREAM_AHEAD];
+	const struct spate_stream_app *app = stream_of(a[0].c)->s.app;
+	unsigned m = 0;
+
+	static_assert(SPATE_TCP_BURST <= SPATE_STREAM_AHEAD, "a burst fits");
+	if (app->ahead == NULL)
+		return;
+	for (unsigned i = 0; i < n; i++)
+		if (stream_of(a[i].c)->s.app == app)
+			to[m++] = (struct spate_stream_ahead){&stream_of(a[i].c)->s, a[i].data,
+							      a[i].len};
+	app->ahead(to, m);
+}
+
 static void undry(struct spate_watch *w)
 {
 	spate_tcp_kick(conn_of(
@@ -200,6 +217,7 @@ static const struct spate_tcp_user tcp_user = {
 	.data = on_data,
 	.event = on_event,
 	.closed = on_closed,
+	.ahead = on_ahead,
 };
 
 /* --- open and end --- */

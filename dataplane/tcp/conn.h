@@ -448,6 +448,8 @@ enum spate_tcp_verdict tcp_syn_sent_input(struct spate_tcp_conn *c, struct tcp_s
 void tcp_take_syn_options(struct spate_tcp_conn *c, const struct tcp_seg *s);
 enum spate_tcp_verdict tcp_segment(struct spate_tcp_conn *c,
 				   struct tcp_seg *s); /* input.c: synchronised */
+enum spate_tcp_verdict tcp_dispatch(struct spate_tcp *t, struct tcp_seg *s,
+				    uint32_t hash); /* input.c: to whom */
 
 /* isn.c, syncookie.c */
 uint32_t tcp_isn(const struct spate_tcp *t, const struct tcp_tuple *k);

@@ -153,9 +153,8 @@ enum spate_tcp_verdict tcp_segment(struct spate_tcp_conn *c, struct tcp_seg *s)
 	return v;
 }
 
-static enum spate_tcp_verdict dispatch(struct spate_tcp *t, struct tcp_seg *s)
+enum spate_tcp_verdict tcp_dispatch(struct spate_tcp *t, struct tcp_seg *s, uint32_t hash)
 {
-	uint32_t hash = tcp_hash(t, &s->key);
 	struct spate_tcp_listener *l;
 	struct tcp_tw *tw;
 	struct spate_tcp_conn *c = tcp_find(t, &s->key, hash, &tw);
@@ -180,7 +179,7 @@ enum spate_tcp_verdict spate_tcp_input(struct spate_tcp *t, const struct spate_t
 	enum spate_tcp_verdict v = tcp_parse(t, in, &s);
 
 	if (v == SPATE_TCP_OK)
-		v = dispatch(t, &s);
+		v = tcp_dispatch(t, &s, tcp_hash(t, &s.key));
 	tcp_count(t, v, 1);
 	return v;
 }

@@ -6,7 +6,8 @@
  *   spate_tcp_listen(t, &addr, user, ctx, &listener)
  *   each turn of the worker:
  *     spate_tcp_clock(t, now_us)        the time of this turn; runs the timers that are due
- *     spate_tcp_input(t, &in)           each received segment (net/ has looked at IP, not at TCP)
+ *     spate_tcp_input(t, &in)           each received segment (net/ has looked at IP, not at TCP);
+ *                                       or spate_tcp_input_burst(t, in, n)
  *     ... the user's own calls on connections
  *     spate_tcp_flush(t)                tells users what happened, then cuts and queues segments on
  * the path's txq. Whoever owns the txq flushes it after this spate_tcp_wait_us(t)              how
@@ -119,12 +120,21 @@ enum spate_tcp_close_why {
 	0x08 /* sending stopped at a dry object: watch spate_tcp_dry(c), then kick */
 #define SPATE_TCP_EV_TIMER 0x10 /* the user's timer ran out */
 
+struct spate_tcp_ahead {
+	struct spate_tcp_conn *c;
+	const uint8_t *data; /* in the packet: there until the end of spate_tcp_input_burst */
+	size_t len;
+};
+
 struct spate_tcp_user {
 	bool (*accepted)(struct spate_tcp_conn *c, void *ctx);
 	void (*connected)(struct spate_tcp_conn *c);
 	size_t (*data)(struct spate_tcp_conn *c, const uint8_t *p, size_t n);
 	void (*event)(struct spate_tcp_conn *c, unsigned what);
 	void (*closed)(struct spate_tcp_conn *c, enum spate_tcp_close_why why);
+	/* May be NULL. Before a burst's data() calls: bytes that are about to come, to fetch what
+	 * taking them will need. A hint: data() may never follow, or with more bytes. */
+	void (*ahead)(const struct spate_tcp_ahead *a, unsigned n);
 };
 
 enum spate_tcp_cc { SPATE_TCP_CUBIC, SPATE_TCP_BBR };
@@ -167,6 +177,9 @@ void spate_tcp_destroy(struct spate_tcp *t);
 
 void spate_tcp_clock(struct spate_tcp *t, uint64_t now_us);
 enum spate_tcp_verdict spate_tcp_input(struct spate_tcp *t, const struct spate_tcp_in *in);
+/* The same for n segments in order, faster: burst.c. n <= SPATE_TCP_BURST. */
+void spate_tcp_input_burst(struct spate_tcp *t, const struct spate_tcp_in *in, unsigned n);
+#define SPATE_TCP_BURST 32
 void spate_tcp_flush(struct spate_tcp *t);
 uint64_t spate_tcp_wait_us(const struct spate_tcp *t); /* UINT64_MAX: no timer is set */
 

@@ -139,6 +139,16 @@ void spate_cache_quiesce(struct spate_cache *c, unsigned reader);
 /* The object, FILLING, COMPLETE or PARTIAL, with its frequency touched; NULL on a miss. */
 struct spate_object *spate_cache_lookup(struct spate_cache *c, const struct spate_key *key);
 void spate_cache_pin(struct spate_cache *c, unsigned reader, struct spate_object *o);
+
+/*
+ * Three steps ahead of lookup and pin, for who has many lookups to do (a burst of requests): each
+ * asks for cache lines that the next one reads, so give the lines of all of them time to come.
+ * Hints: they change nothing, and the answer of the second is a guess, good for the third only.
+ */
+void spate_cache_ahead_index(const struct spate_cache *c, const struct spate_key *key);
+const struct spate_object *spate_cache_ahead_object(const struct spate_cache *c, unsigned reader,
+						    const struct spate_key *key); /* may be NULL */
+void spate_cache_ahead_meta(const struct spate_object *o);
 void spate_cache_unpin(struct spate_cache *c, unsigned reader, struct spate_object *o);
 
 /* How many bytes from `off` on can be read now (0: dry, or past the end). */

@@ -150,19 +150,28 @@ const uint8_t *host_tcp_of(const uint8_t *f, size_t len, size_t *tcp_len, bool *
 	return f + 14 + l3;
 }
 
-enum spate_tcp_verdict host_input(struct host *h, const uint8_t *frame, size_t len)
+bool host_segment(const struct host *h, const uint8_t *frame, size_t len, struct spate_tcp_in *in)
 {
-	struct spate_tcp_in in = {0};
 	size_t tcp_len;
 
+	*in = (struct spate_tcp_in){0};
+	in->seg = host_tcp_of(frame, len, &tcp_len, &in->v6, &in->ecn);
+	if (in->seg == NULL || frame[5] != h->id)
+		return false;
+	in->len = (uint32_t)tcp_len;
+	in->src = frame + (in->v6 ? 22 : 26);
+	in->dst = frame + (in->v6 ? 38 : 30);
+	return true;
+}
+
+enum spate_tcp_verdict host_input(struct host *h, const uint8_t *frame, size_t len)
+{
+	struct spate_tcp_in in;
+
 	h->last = SPATE_TCP_DROP_CHECKSUM;
-	in.seg = host_tcp_of(frame, len, &tcp_len, &in.v6, &in.ecn);
-	if (in.seg == NULL || frame[5] != h->id)
-		return h->last;
-	in.len = (uint32_t)tcp_len;
-	in.src = frame + (in.v6 ? 22 : 26);
-	in.dst = frame + (in.v6 ? 38 : 30);
-	return h->last = spate_tcp_input(h->t, &in);
+	if (host_segment(h, frame, len, &in))
+		h->last = spate_tcp_input(h->t, &in);
+	return h->last;
 }
 
 void host_too_big(struct host *h, const uint8_t *frame, uint16_t mtu)

@@ -45,6 +45,8 @@ void host_path_changed(struct host *h);
 
 void host_clock(struct host *h, uint64_t now_us);
 enum spate_tcp_verdict host_input(struct host *h, const uint8_t *frame, size_t len);
+/* What host_input gives to the engine; false: not for h. in points into frame. */
+bool host_segment(const struct host *h, const uint8_t *frame, size_t len, struct spate_tcp_in *in);
 /* An ICMP packet-too-big that quotes this frame of ours. */
 void host_too_big(struct host *h, const uint8_t *frame, uint16_t mtu);
 void host_flush(struct host *h);

@@ -60,6 +60,15 @@ static int set_up(void **state)
 	return 0;
 }
 
+/* The same cases, when requests are known before their turn (http/ahead.c). */
+static int set_up_ahead(void **state)
+{
+	int err = set_up(state);
+
+	t.setup.ahead = true;
+	return err;
+}
+
 static int tear_down(void **state)
 {
 	struct spate_cache_usage u;
@@ -789,9 +798,52 @@ static void drain_answers_who_has_just_connected(void **state)
 	spate_stream_mem_close(m);
 }
 
+/* Packet buffers are used again: what was known of the bytes before counts for nothing. */
+static void ahead_is_for_one_burst(void **state)
+{
+	char data[128];
+
+	(void)state;
+	store("/a");
+	store("/b");
+	struct spate_stream_mem *m = spate_stream_mem_connect(t.w);
+	struct spate_stream_ahead a = {&m->s, (uint8_t *)data, strlen(GET("/a", ""))};
+
+	strcpy(data, GET("/a", ""));
+	m->s.app->ahead(&a, 1);
+	assert_int_equal(t.w->http->nready, 1);
+	t.w->burst++;
+	strcpy(data, "OPTIONS /a HTTP/1.0\r\n\r\n");
+	assert_int_equal(m->s.app->recv(&m->s, (uint8_t *)data, strlen(data)), strlen(data));
+	spate_stream_mem_take(m, SIZE_MAX);
+	assert_has(m, "HTTP/1.1 204 ");
+	spate_stream_mem_close(m);
+}
+
+/* Fetching ahead counts as no use: neither a request nor popularity. */
+static void ahead_changes_nothing(void **state)
+{
+	(void)state;
+	store("/a");
+	struct spate_stream_mem *m = spate_stream_mem_connect(t.w);
+	struct spate_stream_ahead a = {&m->s, (const uint8_t *)GET("/a", ""),
+				       strlen(GET("/a", ""))};
+	struct spate_key key = spate_key_of("/a", 2);
+	struct spate_object *o = spate_cache_lookup(t.cache, &key);
+	uint8_t before = o->freq;
+
+	m->s.app->ahead(&a, 1);
+	assert_int_equal(o->freq, before);
+	assert_int_equal(t.stats.http_requests, 0);
+	assert_int_equal(m->out_len, 0);
+	spate_stream_mem_close(m);
+}
+
 int main(void)
 {
-#define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define CASE(f)                                                \
+	cmocka_unit_test_setup_teardown(f, set_up, tear_down), \
+		cmocka_unit_test_setup_teardown(f, set_up_ahead, tear_down)
 	const struct CMUnitTest cases[] = {
 		CASE(hit_is_answered_whole),
 		CASE(a_page_of_another_site_may_read_headers),
@@ -821,6 +873,8 @@ int main(void)
 		CASE(refused_head_has_no_body),
 		CASE(lowered_request_limit_closes),
 		CASE(pipelining_without_end_holds_no_log_records),
+		CASE(ahead_is_for_one_burst),
+		CASE(ahead_changes_nothing),
 		CASE(drain_answers_who_has_just_connected),
 	};
 

@@ -24,6 +24,8 @@ static struct {
 	unsigned ngot, take, eofs, rooms, draineds, timeouts, drains, closeds;
 	enum spate_close_why why;
 	bool in_call, refuse;
+	struct spate_stream_ahead ahead[SPATE_STREAM_AHEAD];
+	unsigned nahead, aheads;
 	/* the viewer's */
 	struct spate_tcp_conn *c;
 	struct spate_sendq q;
@@ -68,8 +70,16 @@ static void app_closed(struct spate_stream *s, enum spate_close_why why)
 	x.why = why;
 	x.s = NULL;
 }
-static const struct spate_stream_app app = {"test",      app_recv,    app_eof,   app_room,
-					    app_drained, app_timeout, app_drain, app_closed};
+static void app_ahead(const struct spate_stream_ahead *a, unsigned n)
+{
+	assert_int_equal(x.ngot, 0); /* before the first recv */
+	memcpy(x.ahead, a, n * sizeof(*a));
+	x.nahead = n;
+	x.aheads++;
+}
+static const struct spate_stream_app app = {"test",    app_recv,    app_eof,
+					    app_room,  app_drained, app_timeout,
+					    app_drain, app_closed,  app_ahead};
 
 static bool app_accept(struct spate_stream *s, void *ctx)
 {
@@ -196,6 +206,37 @@ static void test_request_and_response(void **state)
 	run_ms(100);
 	assert_memory_equal(x.seen, "200 OK", 6);
 	assert_int_equal(x.draineds, 1);
+}
+
+/* Two segments of one connection and a broken one between them: told ahead of what surely comes
+ * next, and taken as one by one. */
+static void test_burst(void **state)
+{
+	uint8_t frame[3][HOST_FRAME_MAX];
+	struct spate_tcp_in in[3];
+	size_t n;
+
+	run_ms(5);
+	say("ab");
+	host_flush(&x.viewer);
+	n = host_take(&x.viewer, frame[0]);
+	assert_true(host_segment(&x.edge, frame[0], n, &in[0]));
+	memcpy(frame[1], frame[0], n);
+	frame[1][n - 1] ^= 1;
+	assert_true(host_segment(&x.edge, frame[1], n, &in[1]));
+	say("cd");
+	host_flush(&x.viewer);
+	n = host_take(&x.viewer, frame[2]);
+	assert_true(host_segment(&x.edge, frame[2], n, &in[2]));
+	spate_tcp_input_burst(x.edge.t, in, 3);
+	assert_int_equal(x.aheads, 1);
+	assert_int_equal(x.nahead, 1);
+	assert_ptr_equal(x.ahead[0].s, x.s);
+	assert_int_equal(x.ahead[0].len, 2);
+	assert_memory_equal(x.ahead[0].data, "ab", 2);
+	assert_int_equal(x.ngot, 4);
+	assert_memory_equal(x.got, "abcd", 4);
+	assert_int_equal(spate_tcp_count(x.edge.t, SPATE_TCP_DROP_CHECKSUM), 1);
 }
 
 static void test_both_finish(void **state)
@@ -383,6 +424,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_request_and_response),
+		TEST(test_burst),
 		TEST(test_both_finish),
 		TEST(test_pause_and_resume),
 		TEST(test_abort_is_told_later),
