@@ -111,8 +111,8 @@ enum tcp_deadline { TM_REXMIT, TM_DELACK, TM_PACE, TM_CONN, TM_USER, TM_N };
 
 struct tcp_hystart {
 	uint32_t window_end, round_min, last_min; /* us; UINT32_MAX: none */
-	uint32_t css_base_min;
-	uint8_t samples, css_rounds;
+	uint32_t css_base_min, group_min;
+	uint8_t samples, css_rounds, group;
 	bool css;
 };
 

@@ -5,11 +5,12 @@
  *   throughput [--delay US] [--loss PER_MILLION] [--reorder PER_MILLION --reorder-us US]
  *              [--rate BYTES_S --queue BYTES] [--bytes N] [--turn US] [--bbr 1]
  *              [--burst PER_MILLION] [--count SEEDS] [--from SEED] [--least MBIT] [--pushes N]
- * [--trace 1] [--pcap FILE]
+ *              [--rexmits N] [--trace 1] [--pcap FILE]
  *
  * Loss and reordering are on the data's way only. --turn: both hosts run only so often. Prints one
  * line of JSON, Mbit/s of the payload from the SYN on: the median and the extremes over the seeds;
- * --least: exit 1 when the median is below; --pushes: when more segments of a run have PSH.
+ * --least: exit 1 when the median is below; --pushes, --rexmits: when more segments of a run have
+ * PSH, or are sent again.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@
 
 static struct {
 	struct link_setup link;
-	uint64_t bytes, from, turn_us, pushes;
+	uint64_t bytes, from, turn_us, pushes, rexmits;
 	unsigned count;
 	double least;
 	bool bbr, trace;
@@ -35,6 +36,7 @@ static struct {
 	 .from = 1,
 	 .turn_us = 1,
 	 .pushes = UINT64_MAX,
+	 .rexmits = UINT64_MAX,
 	 .count = 15};
 
 static struct spate_cache *cache;
@@ -42,7 +44,7 @@ static struct spate_object *object;
 static struct host host[2]; /* 0 receives, 1 sends */
 static struct spate_sendq queue[2];
 static struct spate_tcp_conn *sender;
-static uint64_t queued, got, pushes;
+static uint64_t queued, got, pushes, rexmits;
 static bool ended;
 
 static void die(const char *what)
@@ -224,6 +226,7 @@ static double run(uint64_t seed)
 			if (spate_tcp_count(host[1].t, v) != 0)
 				printf("%s %" PRIu64 "\n", spate_tcp_verdict_name(v),
 				       spate_tcp_count(host[1].t, v));
+	rexmits += spate_tcp_count(host[1].t, SPATE_TCP_REXMIT);
 	for (unsigned i = 0; i < 2; i++)
 		host_finish(&host[i]);
 	link_finish(&link);
@@ -268,6 +271,8 @@ static void options(int argc, char **argv)
 			opt.from = n;
 		else if (IS("--pushes"))
 			opt.pushes = n;
+		else if (IS("--rexmits"))
+			opt.rexmits = n;
 		else if (IS("--least"))
 			opt.least = atof(v);
 		else if (IS("--bbr"))
@@ -298,8 +303,9 @@ int main(int argc, char **argv)
 		mbit[i] = run(opt.from + i);
 	qsort(mbit, opt.count, sizeof(mbit[0]), by_value);
 	printf("{\"delay_us\": %u, \"loss\": %u, \"seeds\": %u, \"mbit\": %.3f, \"low\": %.3f, "
-	       "\"high\": %.3f, \"pushes\": %" PRIu64 "}\n",
+	       "\"high\": %.3f, \"pushes\": %" PRIu64 ", \"rexmits\": %" PRIu64 "}\n",
 	       opt.link.delay_us, opt.link.loss, opt.count, mbit[opt.count / 2], mbit[0],
-	       mbit[opt.count - 1], pushes / opt.count);
-	return mbit[opt.count / 2] < opt.least || pushes / opt.count > opt.pushes;
+	       mbit[opt.count - 1], pushes / opt.count, rexmits / opt.count);
+	return mbit[opt.count / 2] < opt.least || pushes / opt.count > opt.pushes ||
+	       rexmits / opt.count > opt.rexmits;
 }
