@@ -28,6 +28,7 @@
 
 #include "dataplane/net/lower.h"
 #include "dataplane/port/eal.h"
+#include "dataplane/stream/net_dgram.h"
 #include "dataplane/stream/tcp.h"
 
 #define SPIN_US       100u
@@ -47,6 +48,7 @@ struct backend {
 	struct spate_net *net;
 	struct spate_tcp *tcp;
 	struct spate_stream_tcp *streams;
+	struct spate_net_dgram *dgrams; /* NULL: nobody listens */
 	struct spate_port *port[SPATE_NET_IFACES];
 	unsigned nports;
 	bool spin, thread_ready;
@@ -206,6 +208,8 @@ static void free_backend(struct spate_worker *w)
 {
 	struct backend *b = of(w);
 
+	if (b->dgrams != NULL)
+		spate_net_dgram_close(b->dgrams);
 	if (b->streams != NULL)
 		spate_stream_tcp_close(b->streams);
 	if (b->tcp != NULL)
@@ -252,6 +256,8 @@ static int dpdk_open(struct spate_worker *w, const void *backend_setup, const ch
 		err = add_port(b, w, &s->ifs[i], why);
 	if (err == 0)
 		err = start_tcp(b, w, s, why);
+	if (err == 0)
+		err = spate_net_dgram_open(w, b->net, s->dgrams, s->ndgrams, &b->dgrams, why);
 	if (err != 0)
 		free_backend(w);
 	return err;
@@ -304,6 +310,8 @@ static unsigned receive(struct spate_worker *w, unsigned i)
 		return 0;
 	spate_net_rx(b->net, i, b->pkts, n, w->now_us, &b->in);
 	tcp_input(w);
+	for (unsigned k = 0; k < b->in.nudp; k++)
+		spate_net_dgram_input(b->dgrams, &b->in.udp[k]);
 	for (unsigned k = 0; k < b->in.nevents; k++)
 		spate_net_tcp_event(b->net, b->tcp, &b->in.events[k]);
 	p->ops->rx_free(p, w->id, b->pkts, n);
@@ -376,6 +384,8 @@ static void dpdk_flush(struct spate_worker *w)
 
 	spate_tcp_flush(b->tcp);
 	spate_net_flush(b->net);
+	if (b->dgrams != NULL)
+		spate_net_dgram_flushed(b->dgrams);
 }
 
 static void dpdk_drain(struct spate_worker *w)

@@ -10,6 +10,7 @@
 
 #include "dataplane/net/board.h"
 #include "dataplane/net/net.h"
+#include "dataplane/stream/dgram.h"
 #include "dataplane/tcp/tcp.h"
 #include "dataplane/worker.h"
 
@@ -33,6 +34,8 @@ struct spate_dpdk_setup {
 	unsigned nifs;
 	const struct spate_listener *listeners;
 	unsigned nlisteners;
+	const struct spate_dgram_listener *dgrams;
+	unsigned ndgrams;
 	enum spate_tcp_cc congestion;
 	struct spate_net_board *board; /* NULL with one worker */
 	bool spin;                     /* never sleep */

@@ -183,6 +183,43 @@ void spate_stream_mem_close(struct spate_stream_mem *m)
 	free(m);
 }
 
+/* --- datagrams --- */
+
+struct asked {
+	struct spate_dgram d; /* first */
+	uint8_t *answer;
+	size_t len;
+};
+
+static uint8_t *dgram_reply(struct spate_dgram *d)
+{
+	return ((struct asked *)d)->answer;
+}
+
+static void dgram_send(struct spate_dgram *d, size_t len)
+{
+	((struct asked *)d)->len = len;
+}
+
+static const struct spate_dgram_ops mem_dgram_ops = {.reply = dgram_reply, .send = dgram_send};
+
+size_t spate_dgram_mem_ask(struct spate_worker *w, const struct spate_dgram_listener *l,
+			   const struct spate_addr *peer, const struct spate_addr *local,
+			   const void *data, size_t len, uint8_t *answer)
+{
+	struct asked a = {
+		.d = {.ops = &mem_dgram_ops,
+		      .worker = w,
+		      .ctx = l->ctx,
+		      .peer = *peer,
+		      .local = *local},
+		.answer = answer,
+	};
+
+	l->app->recv(&a.d, data, len);
+	return a.len;
+}
+
 /* --- the backend: nothing happens by itself --- */
 
 static int mem_open(struct spate_worker *w, const void *setup, const char **why)

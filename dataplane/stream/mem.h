@@ -9,11 +9,15 @@
  * half-closes; the stream's timer runs out spate_stream_mem_close(m)                     frees it
  * (resets it first when it is still open)
  *
+ *   n = spate_dgram_mem_ask(w, &listener, &peer, &local, bytes, len, answer)   one datagram; answer
+ * has SPATE_DGRAM_BYTES of room; 0: none came
+ *
  * Owned by the test; everything runs on the caller's thread.
  */
 #ifndef SPATE_STREAM_MEM_H
 #define SPATE_STREAM_MEM_H
 
+#include "dataplane/stream/dgram.h"
 #include "dataplane/worker.h"
 
 struct spate_stream_mem_setup {
@@ -41,5 +45,9 @@ void spate_stream_mem_take(struct spate_stream_mem *m, size_t limit);
 void spate_stream_mem_eof(struct spate_stream_mem *m);
 void spate_stream_mem_timeout(struct spate_stream_mem *m);
 void spate_stream_mem_close(struct spate_stream_mem *m);
+
+size_t spate_dgram_mem_ask(struct spate_worker *w, const struct spate_dgram_listener *l,
+			   const struct spate_addr *peer, const struct spate_addr *local,
+			   const void *data, size_t len, uint8_t *answer);
 
 #endif

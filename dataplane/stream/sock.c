@@ -7,6 +7,7 @@
  *   a multishot receive for each conn        -> app->recv straight from a provided buffer
  *   at most one send for each conn           -> iovecs of its send queue: heads and cache blocks
  *     or, for a large range (sock_gift.c), a wait until the socket has room
+ *   a poll of each datagram socket           -> sock_dgram.c reads and answers in batches
  *   a read of the wake-up eventfd            -> control put something into our ring
  *
  * A turn: submit what the last turn queued and wait; hand out completions; resume paused conns;
@@ -66,7 +67,7 @@ struct io_uring_sqe *spate_sock_sqe(struct spate_sock *k)
 
 /* --- set-up --- */
 
-static socklen_t addr_to(struct sockaddr_storage *ss, const struct spate_addr *a)
+unsigned spate_sock_addr(struct sockaddr_storage *ss, const struct spate_addr *a)
 {
 	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 
@@ -90,7 +91,7 @@ static socklen_t addr_to(struct sockaddr_storage *ss, const struct spate_addr *a
 static int open_listener(struct spate_sock_listener *l, const char *congestion)
 {
 	struct sockaddr_storage ss;
-	socklen_t len = addr_to(&ss, &l->l.addr);
+	socklen_t len = spate_sock_addr(&ss, &l->l.addr);
 	int one = 1, err;
 
 	l->fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -186,6 +187,7 @@ static int backend_open(struct spate_worker *w, const void *setup, const char **
 	struct spate_sock *k = calloc(1, sizeof(*k));
 	static char
 		text[160]; /* outlives a worker that could not be made; create is not concurrent */
+	uint16_t port = 0;
 	int err = -ENOMEM;
 
 	*why = "out of memory";
@@ -229,9 +231,17 @@ static int backend_open(struct spate_worker *w, const void *setup, const char **
 			goto fail_listeners;
 		}
 	}
+	err = spate_sock_dgram_open(k, s->dgrams, s->ndgrams, &port);
+	if (err < 0) {
+		snprintf(text, sizeof(text), "UDP port %u: %s", port, strerror(-err));
+		*why = text;
+		goto fail_dgrams;
+	}
 	w->backend = k;
 	return 0;
 
+fail_dgrams:
+	spate_sock_dgram_close(k);
 fail_listeners:
 	close_listeners(k);
 	spate_sock_gift_close(k);
@@ -277,6 +287,7 @@ static void enable(struct spate_sock *k)
 	for (unsigned i = 0; i < k->nlisteners; i++)
 		arm_accept(k, &k->listeners[i]);
 	arm_wake(k);
+	spate_sock_dgram_run(k);
 }
 
 static void accepted(struct spate_sock *k, struct spate_sock_listener *l,
@@ -320,6 +331,9 @@ static void complete(struct spate_sock *k, const struct io_uring_cqe *cqe)
 		break;
 	case SPATE_SOCK_OP_WAKE:
 		k->wake_armed = false;
+		break;
+	case SPATE_SOCK_OP_DGRAM:
+		spate_sock_dgram_ready(owner);
 		break;
 	case SPATE_SOCK_OP_IGNORE:
 		break;
@@ -368,7 +382,7 @@ static void wait_for_cqe(struct spate_sock *k, uint32_t wait_us)
 	/* Something to do at once, or a timer to keep: the shortest wait wins. */
 	if ((k->timers > 0 || k->retry_at != 0) && wait_us > SPATE_SOCK_TICK_US)
 		wait_us = SPATE_SOCK_TICK_US;
-	if (k->dirty != NULL || k->resume != NULL)
+	if (k->dirty != NULL || k->resume != NULL || k->dgram_busy)
 		wait_us = 0;
 	if (wait_us > 0 && io_uring_sq_ready(&k->ring) == 0 && spin(k))
 		wait_us = 0;
@@ -406,6 +420,8 @@ static void turn(struct spate_worker *w, uint32_t wait_us)
 	}
 	if (!k->wake_armed)
 		arm_wake(k);
+	if (k->ndgrams > 0)
+		spate_sock_dgram_run(k);
 	spate_sock_timer_run(k);
 	if (k->retry_at != 0 && k->tick >= k->retry_at) {
 		k->retry_at = 0;
@@ -486,6 +502,7 @@ static void backend_close(struct spate_worker *w)
 		}
 	}
 	close_listeners(k);
+	spate_sock_dgram_close(k);
 	io_uring_queue_exit(&k->ring);
 	close_buffers(k);
 	spate_sock_gift_close(k);

@@ -9,11 +9,14 @@
 #ifndef SPATE_SOCK_H
 #define SPATE_SOCK_H
 
+#include "dataplane/stream/dgram.h"
 #include "dataplane/worker.h"
 
 struct spate_sock_setup {
 	const struct spate_listener *listeners; /* copied */
 	unsigned count;
+	const struct spate_dgram_listener *dgrams; /* copied */
+	unsigned ndgrams;
 	const char *congestion; /* the kernel's name, "cubic"; NULL: its default */
 };
 

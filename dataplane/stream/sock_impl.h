@@ -31,6 +31,7 @@ enum spate_sock_op {
 	SPATE_SOCK_OP_CANCEL,
 	SPATE_SOCK_OP_WAKE,
 	SPATE_SOCK_OP_IGNORE,
+	SPATE_SOCK_OP_DGRAM, /* a datagram socket is readable */
 };
 #define SPATE_SOCK_OP_MASK 7u
 
@@ -71,6 +72,14 @@ struct spate_sock_listener {
 	bool armed;
 };
 
+struct spate_sock_dgram {
+	_Alignas(64) struct spate_dgram_listener l;
+	int fd;
+	bool wildcard;
+	bool armed; /* a poll is out */
+	bool ready; /* there may be something to read */
+};
+
 struct spate_sock {
 	struct io_uring ring;
 	struct spate_worker *w;
@@ -81,6 +90,10 @@ struct spate_sock {
 	struct spate_pool conns, held;
 	struct spate_sock_listener *listeners;
 	unsigned nlisteners;
+	struct spate_sock_dgram *dgrams;
+	unsigned ndgrams;
+	bool dgram_busy;                /* one of them has more to read */
+	struct spate_sock_batch *batch; /* sock_dgram.c */
 	struct spate_sock_conn *dirty, *resume, *dead, *all;
 	int pipe[2], sink;          /* sock_gift.c; -1: sends copy */
 	uint8_t *arena, *arena_end; /* what may be given */
@@ -102,6 +115,10 @@ static inline struct spate_sock *spate_sock_of(struct spate_sock_conn *c)
 {
 	return c->s.worker->backend;
 }
+
+struct sockaddr_storage;
+/* The length of what was filled in. */
+unsigned spate_sock_addr(struct sockaddr_storage *ss, const struct spate_addr *a);
 
 /* A submission entry, submitting what is queued when the queue is full. Never NULL. */
 struct io_uring_sqe *spate_sock_sqe(struct spate_sock *k);
@@ -136,6 +153,13 @@ void spate_sock_gift_close(struct spate_sock *k);
 enum spate_sock_gift spate_sock_gift_send(struct spate_sock *k, struct spate_sock_conn *c,
 					  uint64_t budget);
 void spate_sock_gift_wait(struct spate_sock *k, struct spate_sock_conn *c);
+
+/* sock_dgram.c: *port of the one that could not be opened */
+int spate_sock_dgram_open(struct spate_sock *k, const struct spate_dgram_listener *listeners,
+			  unsigned n, uint16_t *port);
+void spate_sock_dgram_close(struct spate_sock *k);
+void spate_sock_dgram_ready(struct spate_sock_dgram *l);
+void spate_sock_dgram_run(struct spate_sock *k); /* reads, answers, arms */
 
 /* sock_timer.c */
 void spate_sock_timer_set(struct spate_sock_conn *c, uint32_t ms);
