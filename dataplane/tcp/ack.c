@@ -64,6 +64,13 @@ static bool duplicate(const struct spate_tcp_conn *c, const struct tcp_seg *s, u
 	       c->snd_wnd == wnd_before && c->snd_una != c->snd_nxt;
 }
 
+/* An answer to a probe. In FIN-WAIT-2 the time since our FIN's ACK is what counts. */
+static void answered(struct spate_tcp_conn *c)
+{
+	if (c->state != SPATE_TCP_FIN_WAIT_2)
+		c->progress_ms = c->t->now_ms;
+}
+
 enum spate_tcp_verdict tcp_ack_input(struct spate_tcp_conn *c, const struct tcp_seg *s)
 {
 	struct tcp_ack a = {.acked = s->ack - c->snd_una, .prior_flight = tcp_flight(c)};
@@ -87,7 +94,7 @@ enum spate_tcp_verdict tcp_ack_input(struct spate_tcp_conn *c, const struct tcp_
 	dup = duplicate(c, s, wnd_before);
 	if (a.acked == 0 && s->nsack == 0 && !dup && !a.ece && !(c->flags & F_TLP_OUT)) {
 		if (c->snd_una == c->snd_nxt)
-			c->progress_ms = c->t->now_ms;
+			answered(c);
 		tcp_dirty(c);
 		return SPATE_TCP_OK;
 	}
@@ -96,7 +103,7 @@ enum spate_tcp_verdict tcp_ack_input(struct spate_tcp_conn *c, const struct tcp_
 		c->progress_ms = c->t->now_ms;
 		c->flags |= F_REARM | F_PROGRESS;
 	} else if (c->snd_una == c->snd_nxt) {
-		c->progress_ms = c->t->now_ms; /* an answer to a probe */
+		answered(c);
 	}
 	if (!reno && s->nsack != 0)
 		tcp_sack_input(c, s, &a);

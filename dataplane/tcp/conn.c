@@ -153,6 +153,7 @@ void tcp_state_after_fin_acked(struct spate_tcp_conn *c)
 	switch (c->state) {
 	case SPATE_TCP_FIN_WAIT_1:
 		c->state = SPATE_TCP_FIN_WAIT_2;
+		c->fin_wait_rcv = c->rcv_nxt;
 		tcp_arm(c, TM_CONN, c->t->cfg.fin_wait_2_us);
 		break;
 	case SPATE_TCP_CLOSING:

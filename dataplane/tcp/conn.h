@@ -212,7 +212,11 @@ struct spate_tcp_conn {
 	/* line 4: recovery */
 	uint32_t recover, prr_delivered, prr_out, prr_fs;
 	uint32_t rack_us, rack_end, rack_rtt_us, rack_round /* delivered when reo_mult last grew */;
-	uint32_t tlp_end, undo_cwnd, undo_ssthresh, undo_bytes, undo_ts;
+	uint32_t tlp_end, undo_cwnd, undo_ssthresh, undo_bytes;
+	union {
+		uint32_t undo_ts;
+		uint32_t fin_wait_rcv; /* in FIN-WAIT-2: rcv_nxt when it was last looked at */
+	};
 	uint32_t progress_ms; /* last time the peer acknowledged something, or nothing was owed */
 	uint8_t reo_mult, reo_persist, ack_segs, probes;
 	uint8_t challenges, challenge_s, retries, l2_len;

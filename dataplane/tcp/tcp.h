@@ -157,7 +157,8 @@ struct spate_tcp_config {
 	uint32_t syn_retries, synack_retries;
 	uint32_t persist_us; /* a zero window for so long: TIMEOUT */
 	uint32_t keepalive_s, keepalive_interval_s, keepalive_probes; /* keepalive_s 0: none */
-	uint32_t fin_wait_2_us;
+	uint32_t fin_wait_2_us; /* from our FIN's ACK: so long without a byte for the user, or ten
+				   times so long in all on a connection that we accepted */
 	uint32_t time_wait_us;
 	uint32_t challenge_per_s;     /* challenge ACKs, a connection */
 	uint16_t port_low, port_high; /* ephemeral */

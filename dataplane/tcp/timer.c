@@ -4,8 +4,9 @@
  */
 #include "dataplane/tcp/conn.h"
 
-#define TLP_MIN_US     2000
-#define PERSIST_MAX_US 60000000u
+#define TLP_MIN_US      2000
+#define PERSIST_MAX_US  60000000u
+#define FIN_WAIT_2_MOST 10
 
 static void sync_wheel(struct spate_tcp_conn *c)
 {
@@ -211,22 +212,34 @@ static void rexmit_fired(struct spate_tcp_conn *c)
 	}
 }
 
-/* Keep-alive (RFC 9293 3.8.4), and the end of FIN-WAIT-2. */
+/*
+ * The peer owes us a FIN, and sends nothing that our user could take: for us it ended in order, all
+ * of ours was acknowledged. Bare ACKs and old bytes do not keep it, and a connection that we
+ * accepted is not kept beyond FIN_WAIT_2_MOST times the limit, whatever it sends.
+ */
+static void fin_wait_2_fired(struct spate_tcp_conn *c)
+{
+	uint64_t limit_us = c->t->cfg.fin_wait_2_us;
+	uint64_t since_us = (uint64_t)(c->t->now_ms - c->progress_ms) * 1000;
+
+	if (c->rcv_nxt == c->fin_wait_rcv ||
+	    (!(c->flags & F_CLIENT) && since_us >= FIN_WAIT_2_MOST * limit_us)) {
+		tcp_count(c->t, SPATE_TCP_TIMEOUTS, 1);
+		tcp_reset(c, SPATE_TCP_DONE);
+		return;
+	}
+	c->fin_wait_rcv = c->rcv_nxt;
+	tcp_arm(c, TM_CONN, limit_us);
+}
+
+/* Keep-alive (RFC 9293 3.8.4). */
 static void conn_fired(struct spate_tcp_conn *c)
 {
 	const struct spate_tcp_config *cfg = &c->t->cfg;
 	uint32_t quiet_ms = c->t->now_ms - c->rcv_ms, idle_ms = cfg->keepalive_s * 1000;
 
 	if (c->state == SPATE_TCP_FIN_WAIT_2) {
-		uint32_t limit = cfg->fin_wait_2_us / 1000;
-
-		if (quiet_ms >= limit) {
-			/* All of ours was acknowledged: for us it ended in order. */
-			tcp_count(c->t, SPATE_TCP_TIMEOUTS, 1);
-			tcp_reset(c, SPATE_TCP_DONE);
-		} else {
-			tcp_arm(c, TM_CONN, (limit - quiet_ms) * 1000ull);
-		}
+		fin_wait_2_fired(c);
 		return;
 	}
 	if (cfg->keepalive_s == 0)
