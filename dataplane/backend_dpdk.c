@@ -249,6 +249,7 @@ static int dpdk_open(struct spate_worker *w, const void *backend_setup, const ch
 	b->taps &= w->id == 0;
 	if (getrandom(&ns.seed, sizeof(ns.seed), 0) != sizeof(ns.seed))
 		ns.seed = w->now_us;
+	ns.stats = w->stats;
 	b->net = spate_net_create(&ns);
 	if (b->net == NULL)
 		err = -ENOMEM;
@@ -399,12 +400,6 @@ static void dpdk_close(struct spate_worker *w)
 		return;
 	free_backend(w);
 	spate_eal_thread_end();
-}
-
-const uint64_t *spate_dpdk_net_counts(const struct spate_worker *w)
-{
-	return w->backend_ops == &spate_dpdk_backend && of(w) != NULL ? spate_net_counts(of(w)->net)
-								      : NULL;
 }
 
 const struct spate_backend_ops spate_dpdk_backend = {

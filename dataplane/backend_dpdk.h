@@ -43,10 +43,4 @@ struct spate_dpdk_setup {
 
 extern const struct spate_backend_ops spate_dpdk_backend;
 
-/*
- * Counters of a worker's net/, for the tests and for whoever shows them; NULL for another
- * backend.
- */
-const uint64_t *spate_dpdk_net_counts(const struct spate_worker *w);
-
 #endif

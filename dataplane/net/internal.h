@@ -97,8 +97,9 @@ struct spate_net {
 	struct address address[SPATE_NET_ADDRESSES];
 	struct route route[SPATE_NET_ROUTES]; /* longest prefix first */
 	uint16_t udp[UDP_PORTS];              /* host order */
-	uint64_t tcp[1024]; /* a bit a port; only looked at with an exception path */
-	uint64_t count[SPATE_NET_VERDICTS];
+	uint64_t tcp[1024];      /* a bit a port; only looked at with an exception path */
+	_Atomic uint64_t *count; /* [SPATE_NET_VERDICTS], in a stats block */
+	struct spate_stats *own_stats;
 	uint64_t now_us;
 	uint64_t seed;
 	struct spate_net_setup setup;
@@ -166,7 +167,9 @@ static inline bool is_link_local(const uint8_t ip[16])
 
 static inline void drop(struct spate_net *n, enum spate_net_verdict v)
 {
-	n->count[v]++;
+	atomic_store_explicit(&n->count[v],
+			      atomic_load_explicit(&n->count[v], memory_order_relaxed) + 1,
+			      memory_order_relaxed);
 }
 
 /* One token, or false. A rate of 0 never gives. */

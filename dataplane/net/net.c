@@ -12,9 +12,9 @@
 #include "dataplane/net/internal.h"
 
 const struct spate_net_verdict_info spate_net_verdicts[SPATE_NET_VERDICTS] = {
-#define SPATE_VERDICT(name, help) {#name, help},
-#include "dataplane/net/verdicts.def"
-#undef SPATE_VERDICT
+#define SPATE_NET_COUNTER(NAME, name, help) {#NAME, help},
+#include "spate/tbl/net.def"
+#undef SPATE_NET_COUNTER
 };
 
 struct spate_net *spate_net_create(const struct spate_net_setup *setup)
@@ -25,6 +25,17 @@ struct spate_net *spate_net_create(const struct spate_net_setup *setup)
 		return NULL;
 	memset(n, 0, sizeof(*n));
 	n->setup = *setup;
+	struct spate_stats *stats = setup->stats;
+
+	if (stats == NULL) {
+		stats = n->own_stats = aligned_alloc(64, sizeof(*stats));
+		if (stats == NULL) {
+			free(n);
+			return NULL;
+		}
+		memset(stats, 0, sizeof(*stats));
+	}
+	n->count = &stats->net_tcp;
 	for (unsigned i = 0; i < setup->ntcp_ports; i++)
 		n->tcp[setup->tcp_ports[i] / 64] |= 1ull << setup->tcp_ports[i] % 64;
 	n->seed = setup->seed | 1;
@@ -58,6 +69,7 @@ void spate_net_destroy(struct spate_net *n)
 	}
 	for (unsigned i = 0; i < n->nifaces; i++)
 		spate_txq_finish(&n->iface[i].hot.txq);
+	free(n->own_stats);
 	free(n);
 }
 
@@ -348,7 +360,7 @@ void spate_net_rx(struct spate_net *n, unsigned iface, struct spate_pkt_rx *pkts
 			n->setup.exception(n->setup.exception_ctx, iface, &pkts[i]);
 		if (__builtin_expect(n->setup.exception != NULL && not_ours(v), 0))
 			v = exception(n, &(struct view){.pkt = &pkts[i], .iface = iface}, v);
-		n->count[v]++;
+		drop(n, v);
 	}
 }
 
@@ -395,9 +407,9 @@ void spate_net_flush(struct spate_net *n)
 		spate_txq_flush(&n->iface[i].hot.txq);
 }
 
-const uint64_t *spate_net_counts(const struct spate_net *n)
+uint64_t spate_net_count(const struct spate_net *n, enum spate_net_verdict v)
 {
-	return n->count;
+	return atomic_load_explicit(&n->count[v], memory_order_relaxed);
 }
 
 struct spate_pkt_tx *spate_net_frame(struct spate_net *n, unsigned iface, const uint8_t dst_mac[6],
@@ -407,7 +419,7 @@ struct spate_pkt_tx *spate_net_frame(struct spate_net *n, unsigned iface, const 
 	struct spate_pkt_tx *tx = spate_txq_next(&f->hot.txq);
 
 	if (tx == NULL) {
-		n->count[SPATE_NET_DROP_NO_BUFFER]++;
+		drop(n, SPATE_NET_DROP_NO_BUFFER);
 		return NULL;
 	}
 	memcpy(tx->head, dst_mac, 6);

@@ -27,7 +27,7 @@
  * A neighbour that is not known yet is asked for at the first send; that packet waits (two a
  * neighbour at most, without frags), others are dropped and counted.
  *
- * Each packet that goes no further ends in a verdict (verdicts.def), counted. Addresses are 16
+ * Each packet that goes no further ends in a verdict (tbl/net.def), counted. Addresses are 16
  * bytes, IPv4 as ::ffff:a.b.c.d. Ports are in host order except inside headers.
  */
 #ifndef SPATE_NET_H
@@ -40,6 +40,7 @@
 #include "dataplane/net/checksum.h"
 #include "dataplane/port/port.h"
 #include "dataplane/port/txq.h"
+#include "spate/stats.h"
 
 #define SPATE_NET_IFACES     4
 #define SPATE_NET_ADDRESSES  32 /* over all interfaces, link-local ones included */
@@ -48,9 +49,9 @@
 #define SPATE_NET_EVENTS     SPATE_BURST
 
 enum spate_net_verdict {
-#define SPATE_VERDICT(name, help) SPATE_NET_##name,
-#include "dataplane/net/verdicts.def"
-#undef SPATE_VERDICT
+#define SPATE_NET_COUNTER(NAME, name, help) SPATE_NET_##NAME,
+#include "spate/tbl/net.def"
+#undef SPATE_NET_COUNTER
 	SPATE_NET_VERDICTS
 };
 
@@ -139,6 +140,7 @@ struct spate_net_setup {
 	unsigned ntcp_ports;
 	struct spate_net_board *board; /* shared by the workers of one edge; NULL: alone */
 	unsigned worker;
+	struct spate_stats *stats; /* where to count (net_*); NULL: in a block of its own */
 };
 
 struct spate_net_iface_setup {
@@ -172,7 +174,7 @@ void spate_net_rx(struct spate_net *n, unsigned iface, struct spate_pkt_rx *pkts
  */
 uint64_t spate_net_tick(struct spate_net *n, uint64_t now_us, struct spate_net_in *in);
 void spate_net_flush(struct spate_net *n);
-const uint64_t *spate_net_counts(const struct spate_net *n); /* [SPATE_NET_VERDICTS] */
+uint64_t spate_net_count(const struct spate_net *n, enum spate_net_verdict v);
 
 /*
  * Fills in a path for TCP (proto 6) or UDP (17). local all zero: the source address is chosen

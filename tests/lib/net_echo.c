@@ -227,9 +227,9 @@ int main(int argc, char **argv)
 	if (peer != NULL)
 		printf("answered %u of %u, wrong %u\n", answered, asked, wrong);
 	for (unsigned i = 0; i < SPATE_NET_VERDICTS; i++)
-		if (spate_net_counts(net)[i] != 0)
+		if (spate_net_count(net, (enum spate_net_verdict)i) != 0)
 			printf("%s %llu\n", spate_net_verdicts[i].name,
-			       (unsigned long long)spate_net_counts(net)[i]);
+			       (unsigned long long)spate_net_count(net, (enum spate_net_verdict)i));
 	const struct spate_port_queue *q = port.ops->queue(&port, 0);
 
 	printf("tx_dropped %llu tx_nobuf %llu\n", (unsigned long long)q->tx_dropped,

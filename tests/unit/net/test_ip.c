@@ -210,6 +210,20 @@ static void test_exception_path_gets_what_is_not_ours(void **state)
 	assert_int_equal(count(SPATE_NET_ARP), 1);
 }
 
+static void test_verdicts_are_counted_in_the_workers_block(void **state)
+{
+	static struct spate_stats stats;
+	struct spate_net_setup s = {.stats = &stats};
+
+	us_close(NULL);
+	host_open(&us, mac_us, "10.0.0.1", "fd00::1", 0, &s);
+	give(frame, tcp4(100));
+	give(frame, tcp4(100) - 60);
+	assert_int_equal(stats.net_tcp, 1);
+	assert_int_equal(stats.net_drop_ip_truncated, 1);
+	assert_int_equal(stats.net_drop_neighbour_full, 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, us_open, us_close)
 int main(void)
 {
@@ -222,6 +236,7 @@ int main(void)
 		T(test_vlan),
 		T(test_udp_goes_to_who_listens),
 		T(test_exception_path_gets_what_is_not_ours),
+		T(test_verdicts_are_counted_in_the_workers_block),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -116,7 +116,7 @@ static inline bool take(void)
 
 static inline uint64_t count(enum spate_net_verdict v)
 {
-	return spate_net_counts(us.net)[v];
+	return spate_net_count(us.net, v);
 }
 
 /* --- frames --- */
