@@ -1,0 +1,98 @@
+#!/usr/bin/python3
+"""Memory an idle keep-alive connection holds, after one answer: the server's own, and the kernel's for both ends.
+
+The server's is the growth of its proportional set size (PSS) over --connections connections, after a first tenth that
+pays for pools and stacks. The kernel's is the growth of slab, socket and page memory of the whole machine meanwhile, and
+holds the client's end of each connection too: a note, the same for everybody on sockets. On DPDK both ends of a
+connection are not the kernel's alike: the server's end is in its own memory.
+"""
+import socket
+import sys
+import time
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parent.parent / "lib")
+import place  # noqa: E402
+import rows  # noqa: E402
+import servers  # noqa: E402
+
+
+def kernel_bytes():
+    """Slab, and what sockets hold."""
+    total = 0
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith(("Slab:", "KernelStack:", "PageTables:")):
+            total += int(line.split()[1]) * 1024
+    for line in Path("/proc/net/sockstat").read_text().splitlines():
+        if line.startswith("TCP:"):
+            fields = line.split()
+            total += int(fields[fields.index("mem") + 1]) * 4096
+    return total
+
+
+def opened(server, count):
+    """So many connections, each with one answer behind it."""
+    out = []
+    for i in range(count):
+        s = server.here.connect(server.host, server.port, 20)
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        s.sendall(b"GET /1.mp4 HTTP/1.1\r\nHost: bench\r\n\r\n")
+        got = b""
+        while b"\r\n\r\n" not in got or len(got) < got.index(b"\r\n\r\n") + 4 + 1024:
+            more = s.recv(65536)
+            if not more:
+                raise servers.Failed(f"{server.name} closed connection {i}")
+            got += more
+        out.append(s)
+    return out
+
+
+def one(r, case, server, args, aim):
+    conns = opened(server, args.connections // 10)
+    time.sleep(0.5)
+    own, kernel, began = server.memory(), kernel_bytes(), len(conns)
+    conns += opened(server, args.connections - began)
+    time.sleep(0.5)
+    more = len(conns) - began
+    r.sample(case, "own memory", (server.memory() - own) / more, "B/connection", aim if not server.peer else None,
+             server.name)
+    r.sample(case, "kernel, both ends", (kernel_bytes() - kernel) / more, "B/connection", peer=server.name)
+    for s in conns:
+        s.close()
+
+
+def main():
+    p = rows.arguments(__doc__, rounds=1)
+    p.add_argument("--connections", type=int, default=5000)
+    p.add_argument("--servers", default=",".join(["spate", *servers.PEERS, "spate-dpdk"]))
+    args = p.parse_args()
+    place.own_network()
+    r = rows.Rows("idle")
+    names = args.servers.split(",")
+    for veth in (False, True):
+        mine = [n for n in names if (n == "spate-dpdk") == veth]
+        if not mine:
+            continue
+        case = f"{args.connections:,} idle connections"
+        with place.Place(veth=veth) as here:
+            (here.files / "1.mp4").write_bytes(b"x" * 1024)
+            with servers.Files(here) as origin:
+                for _, turn in rows.interleaved(mine, args.rounds):
+                    for name in turn:
+                        server = None
+                        try:
+                            if veth:
+                                here.kernel_end(False)
+                            server = servers.start(name, here, origin.port)
+                            one(r, case, server, args, 1024 if veth else 4096)
+                        except (servers.Failed, OSError) as e:
+                            r.failed(case, "own memory", "B/connection", name, e)
+                        finally:
+                            if server:
+                                server.stop()
+    r.ratio(case, "own memory")
+    r.finish(args.json)
+
+
+if __name__ == "__main__":
+    main()
