@@ -1,13 +1,15 @@
 """Load on a server: spate-load where it was built and asked for, else wrk. Each says what it measured, or raises Failed."""
 import json
+import os
 import re
 import resource
 import subprocess
 import time
+from pathlib import Path
 
 from servers import BUILD, Failed, find
 
-LOAD = BUILD / "bench/load/spate-load"
+LOAD = Path(os.environ.get("SPATE_LOAD", BUILD / "bench/load/spate-load"))
 
 
 def have_load():
@@ -36,25 +38,43 @@ def wrk(here, url, seconds, connections=32, headers=(), threads=1, cores=None, s
             "seconds": float(took), "p50_us": quantile.get("50"), "p99_us": quantile.get("99")}
 
 
-def load(here, args, seconds):
-    """{metric: value} of spate-load's rows; an answer that was wrong or missing raises."""
-    command = [LOAD, "--quiet", "--json", "-", *args]
-    done = subprocess.run(here.client(command), capture_output=True, text=True, timeout=seconds + 60)
+def load(here, url, seconds, connections=32, rate=None, headers=(), warmup=0.3, cores=None, more=()):
+    """
+    The same of spate-load, and p999_us; with a rate: open loop, latency from when a request was due. Bodies are thrown
+    away without a copy (MSG_TRUNC).
+    """
+    command = [LOAD, "--quiet", "--json", "-", "-c", connections, "-d", f"{seconds}s", "--warmup", f"{warmup}s", "--timeout", "10s"]
+    for h in headers:
+        kind, _, value = h.partition(": bytes=")
+        command += ["--range", value] if kind == "Range" else ["-H", h]
+    if rate:
+        command += ["--rate", f"{rate:.0f}"]
+    command += [*more, url]
+    done = subprocess.run(here.client(command, cores), capture_output=True, text=True, timeout=seconds + 60)
     try:
-        rows = json.loads(done.stdout)
+        got = {r["metric"]: r["value"] for r in json.loads(done.stdout)}
     except ValueError:
-        raise Failed(f"spate-load {' '.join(map(str, args))}: {(done.stderr or done.stdout)[-300:]}") from None
-    if done.returncode:
-        raise Failed(f"spate-load {' '.join(map(str, args))}: {done.stderr[-300:]}")
-    return {r["metric"]: r["value"] for r in rows}
+        got = None
+    if got is None or got["failed"] or not got["answers"]:
+        said = f"{got['failed']:.0f} requests failed" if got else (done.stderr or done.stdout)[-300:]
+        raise Failed(f"spate-load {' '.join(map(str, command[1:]))}: {said}")
+    return {"requests": got["answers"], "rate": got["requests"], "seconds": got["seconds"], "p50_us": got["latency p50"],
+            "p99_us": got["latency p99"], "p999_us": got["latency p99.9"],
+            "client_busy": 100 * got["generator busy"]}
 
 
-def closed(here, url, seconds, connections=32, headers=(), threads=1, cores=None):
-    """The closed loop of every bench: what wrk() returns and the client's own share of its core, `client_busy` %."""
+def closed(here, url, seconds, connections=32, headers=(), cores=None):
+    """The closed loop of every bench; also `client_busy`, the client's share of its core in %."""
+    if have_load():
+        return load(here, url, seconds, connections, headers=headers, warmup=0, cores=cores)
     began, cpu = time.monotonic(), children_seconds()
-    got = wrk(here, url, seconds, connections, headers, threads, cores)
+    got = wrk(here, url, seconds, connections, headers, 1, cores)
     got["client_busy"] = min(100.0, 100 * (children_seconds() - cpu) / (time.monotonic() - began))
     return got
+
+
+def name():
+    return "spate-load" if have_load() else "wrk"
 
 
 def children_seconds():
