@@ -22,6 +22,7 @@
 #include "control/loop.h"
 #include "control/notify.h"
 #include "control/dpdk.h"
+#include "dataplane/bt/conn.h"
 #include "dataplane/http/conn.h"
 #include "dataplane/stream/sock.h"
 #include "dataplane/worker.h"
@@ -56,6 +57,7 @@ struct run {
 	struct spate_timer drain_timer, watchdog;
 	struct worker_config *worker_config;
 	struct spate_listener *listeners;
+	unsigned nlisteners;
 	struct spate_sock_setup sock;
 	struct spate_dpdk *dpdk; /* NULL: sockets */
 	unsigned n, rings_made, workers_made, threads_made;
@@ -152,6 +154,10 @@ static int set_worker_config(struct run *r, const struct spate_config *cfg)
 		.max_connections = cfg->limits.connections,
 		.max_requests = cfg->limits.requests,
 		.access_log = strcmp(cfg->log.access, "off") != 0,
+		.bt_rate = cfg->p2p.rate_bytes,
+		.bt_peer_rate = cfg->p2p.peer_rate_bytes,
+		.bt_slots = cfg->p2p.slots,
+		.bt_connections = cfg->p2p.connections,
 	};
 	w->older = r->worker_config;
 	r->worker_config = w;
@@ -306,22 +312,33 @@ static void raise_limits(const struct spate_config *cfg)
 			    SPATE_F_U64("have", lim.rlim_cur), SPATE_F_U64("want", want));
 }
 
+static void add_listener(struct spate_listener *l, const struct spate_config_addr *from,
+			 bool (*accept)(struct spate_stream *s, void *ctx))
+{
+	memcpy(l->addr.ip, from->ip, sizeof(l->addr.ip));
+	l->addr.port = from->port;
+	l->accept = accept;
+}
+
 static int make_listeners(struct run *r)
 {
-	r->listeners =
-		calloc(r->cfg->listen_count > 0 ? r->cfg->listen_count : 1, sizeof(*r->listeners));
+	const struct spate_config *cfg = r->cfg;
+	unsigned n = cfg->listen_count + cfg->p2p.listen_count;
+
+	r->listeners = calloc(n > 0 ? n : 1, sizeof(*r->listeners));
 	if (r->listeners == NULL)
 		return -ENOMEM;
-	for (unsigned i = 0; i < r->cfg->listen_count; i++) {
-		struct spate_listener *l = &r->listeners[i];
+	for (unsigned i = 0; i < n; i++) {
+		bool http = i < cfg->listen_count;
+		const struct spate_config_addr *from =
+			http ? &cfg->listen[i] : &cfg->p2p.listen[i - cfg->listen_count];
 
-		memcpy(l->addr.ip, r->cfg->listen[i].ip, sizeof(l->addr.ip));
-		l->addr.port = r->cfg->listen[i].port;
-		l->accept = spate_http_accept;
+		add_listener(&r->listeners[r->nlisteners++], from,
+			     http ? spate_http_accept : spate_bt_accept);
 	}
 	r->sock = (struct spate_sock_setup){
 		.listeners = r->listeners,
-		.count = r->cfg->listen_count,
+		.count = r->nlisteners,
 		.congestion = r->cfg->tcp.congestion == SPATE_CC_BBR ? "bbr" : "cubic",
 	};
 	return 0;
@@ -337,8 +354,8 @@ static int start_dpdk(struct run *r, struct spate_worker_setup *setup)
 	if (spate_run_dpdk == NULL)
 		return cannot("backend dpdk", "this build does not have it", -ENOTSUP);
 	spate_cache_arena(r->cache, &arena);
-	rc = spate_run_dpdk->start(r->cfg, &arena, r->listeners, r->cfg->listen_count, &r->dpdk,
-				   why, sizeof(why));
+	rc = spate_run_dpdk->start(r->cfg, &arena, r->listeners, r->nlisteners, &r->dpdk, why,
+				   sizeof(why));
 	if (rc < 0)
 		return cannot("backend dpdk", why, rc);
 	for (unsigned i = 0; i < spate_run_dpdk->ports(r->dpdk); i++) {

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "dataplane/bt/conn.h"
 #include "dataplane/http/conn.h"
 
 #define BYTES_NODES (1u << 18)
@@ -67,17 +68,19 @@ int spate_worker_create(struct spate_worker **out, const struct spate_worker_set
 	};
 	spate_watch_init(&w->watch, w->cache, w->id);
 	err = spate_http_create(w);
+	if (err == 0)
+		err = spate_bt_create(w);
 	if (err < 0)
 		goto fail;
 	err = w->backend_ops->open(w, setup->backend_setup, why);
 	if (err < 0)
-		goto fail_http;
+		goto fail;
 	*out = w;
 	return 0;
 
-fail_http:
-	spate_http_destroy(w);
 fail:
+	spate_bt_destroy(w);
+	spate_http_destroy(w);
 	spate_pool_finish(&w->bytes_pool);
 	spate_pool_finish(&w->range_pool);
 	free(w);
@@ -88,6 +91,7 @@ void spate_worker_destroy(struct spate_worker *w)
 {
 	if (w->backend != NULL)
 		w->backend_ops->close(w);
+	spate_bt_destroy(w);
 	spate_http_destroy(w);
 	spate_pool_finish(&w->bytes_pool);
 	spate_pool_finish(&w->range_pool);
@@ -138,6 +142,7 @@ static void take_torrents(struct spate_worker *w, const struct spate_torrents *n
 	if (w->torrents != NULL && !spate_worker_send(w, &done))
 		abort(); /* the ring has room for every table: see SPATE_HTTP_RING_MIN */
 	w->torrents = next;
+	spate_bt_torrents(w);
 }
 
 static void take_messages(struct spate_worker *w)

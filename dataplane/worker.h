@@ -30,6 +30,10 @@ struct spate_worker_config {
 	uint32_t max_connections;   /* a worker */
 	uint32_t max_requests;      /* a connection; 0: no limit */
 	bool access_log;
+	/* peers: bytes a second of a swarm and to one peer, on this worker; 0: no limit */
+	uint64_t bt_rate, bt_peer_rate;
+	uint32_t bt_slots;       /* of a swarm, where bt_rate is set */
+	uint32_t bt_connections; /* a worker */
 };
 
 /* A backend: how this worker meets the network. */
@@ -65,6 +69,7 @@ struct spate_worker {
 	const struct spate_backend_ops *backend_ops;
 	void *backend;                         /* the backend's own */
 	struct spate_http *http;               /* http/conn.c's own */
+	struct spate_bt *bt;                   /* bt/conn.c's own */
 	const struct spate_torrents *torrents; /* the last table control sent; NULL: none yet */
 	uint32_t open_conns;
 	uint32_t burst; /* moves when bytes that a backend gave to ahead() may be gone */

@@ -17,7 +17,8 @@
  *   t = spate_torrents_find(table, infohash)       valid until this worker gives the table back
  *   spate_torrent_ref(t) ... spate_torrent_unref(t)  as long as a connection needs it
  *
- * Everything but `refs` and `withdrawn` is immutable once published. The last unref of a torrent
+ * Everything but `refs`, `withdrawn` (which a worker sets too, when it meets other content than was
+ * hashed) and the byte counts is immutable once published. The last unref of a torrent
  * that no table holds any more may come from a worker; control frees it (it looks at refs once a
  * second), so a worker never frees. Sources: BEP 3, 47, 52.
  */
@@ -73,7 +74,9 @@ struct spate_torrent {
 
 	_Atomic uint32_t refs;  /* connections that work on it, all workers */
 	_Atomic bool withdrawn; /* content changed or was purged: close those connections */
-	void *owner;            /* control's */
+	/* sent, all workers: over the peer wire, and as the web seed's single file */
+	_Atomic uint64_t wire_bytes, file_bytes;
+	void *owner; /* control's */
 };
 
 /* A snapshot: all torrents published now. Immutable; control makes a new one for each change. */
