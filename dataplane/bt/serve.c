@@ -264,6 +264,15 @@ static bool allowed_fast(const struct spate_bt_conn *c, uint32_t piece)
 	return false;
 }
 
+/* What stands in the queue is not there because there was no room. */
+static bool waiting(const struct spate_bt_conn *c)
+{
+	for (unsigned i = 0; i < SPATE_BT_WAIT; i++)
+		if (c->wait[i] != NULL)
+			return true;
+	return false;
+}
+
 void spate_bt_requested(struct spate_bt_conn *c, const struct spate_bt_request *r)
 {
 	const struct spate_worker_config *cfg = c->s->worker->config;
@@ -284,7 +293,7 @@ void spate_bt_requested(struct spate_bt_conn *c, const struct spate_bt_request *
 			reject(c, r);
 		return;
 	}
-	if (c->queue == NULL && cfg->bt_rate == 0 && cfg->bt_peer_rate == 0 &&
+	if ((c->queue == NULL || waiting(c)) && cfg->bt_rate == 0 && cfg->bt_peer_rate == 0 &&
 	    c->s->out.count < SPATE_BT_HIGH) {
 		switch (send_piece(c, r)) {
 		case GONE:
