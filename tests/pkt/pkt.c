@@ -736,6 +736,8 @@ static void check_value(const char *what, char *rest)
 		v = i.in_flight;
 	else if (strcmp(what, "runs") == 0)
 		v = i.runs;
+	else if (strcmp(what, "rate") == 0)
+		v = i.pacing_rate;
 	else if (strcmp(what, "held") == 0)
 		v = i.held;
 	else
@@ -920,7 +922,7 @@ static void step(char *line)
 	} else if (strcmp(w, "port") == 0) {
 		if (!in_range(need(&rest), x.my_port))
 			fail("port %u", x.my_port);
-	} else if (strstr(" state cwnd ssthresh mss ca srtt rto flight runs held timers ", w) !=
+	} else if (strstr(" state cwnd ssthresh mss ca srtt rto flight runs rate held timers ", w) !=
 		   NULL) {
 		check_value(w, rest);
 	} else {
