@@ -1,6 +1,7 @@
 """
 Fixtures of the end-to-end suite. Every case goes through `edge_over` (or what is made of it), and so runs once for
-each backend in $SPATE_BACKENDS (default: sockets; NAME:some runs the files of SOME only).
+each backend in $SPATE_BACKENDS (default: sockets; NAME:some and NAME:scale run the files of PARTS only).
+$SPATE_LANE, as in 2/3: the second third of all cases. A run as root has a network of its own, so that any number may run at once.
 
     backend     how clients reach the edge (tests/lib/backend.py)
     edge_over   edge_over(origin, ...) starts an edge; teardown ends it by SIGTERM and looks at how it went
@@ -11,7 +12,6 @@ each backend in $SPATE_BACKENDS (default: sockets; NAME:some runs the files of S
 import os
 import pathlib
 import shutil
-import signal
 import sys
 import tempfile
 
@@ -22,39 +22,52 @@ sys.path.insert(0, str(TESTS / "lib"))
 
 from backend import BACKENDS  # noqa: E402
 from edge import Edge  # noqa: E402
+from lane import Deadline, mine, own_network  # noqa: E402
 from nginx import Nginx  # noqa: E402
 from scripted import ScriptedOrigin  # noqa: E402
 
 CHOSEN = os.environ.get("SPATE_BACKENDS", "sockets").split(",")
-SOME = ("test_dash.py", "test_range.py", "test_coalesce.py", "test_http_framing.py")
+PARTS = {"some": ("test_dash.py", "test_range.py", "test_coalesce.py", "test_http_framing.py"), "scale": ("test_scale.py",)}
 # These start DPDK by themselves, whatever the backend: only where a backend of $SPATE_BACKENDS is DPDK, and the long
 # ones only where one is DPDK for the whole suite.
 DPDK, LONG_DPDK = ("test_net.py", "test_exception.py"), ("test_impaired.py",)
 
 
 def pytest_configure(config):
+    if not config.option.collectonly:
+        own_network()
+    config.addinivalue_line("markers", "slow(s): the case takes about so many seconds; for sharing them out")
     config.addinivalue_line("markers", "workers(n): the case needs n workers; left out where a device cannot carry them")
 
 
 def pytest_collection_modifyitems(config, items):
-    some = [b.split(":")[0] for b in CHOSEN if b.endswith(":some")]
-
+    part = {name: PARTS[of] for name, _, of in (b.partition(":") for b in CHOSEN) if of}
     dpdk = [b for b in CHOSEN if b.startswith("dpdk")]
 
     def chosen(item):
         if item.path.name in DPDK and not dpdk:
             return False
-        if item.path.name in LONG_DPDK and not any(b for b in dpdk if not b.endswith(":some")):
+        if item.path.name in LONG_DPDK and not any(":" not in b for b in dpdk):
             return False
         name = item.callspec.params.get("backend") if hasattr(item, "callspec") else None
         workers = item.get_closest_marker("workers")
         if name is None:
             return True
-        return (name not in some or item.path.name in SOME) and \
+        return item.path.name in part.get(name, (item.path.name,)) and \
             not (workers and workers.args[0] > BACKENDS[name].most_workers)
 
-    config.hook.pytest_deselected(items=[x for x in items if not chosen(x)])
-    items[:] = [x for x in items if chosen(x)]
+    keep = [x for x in items if chosen(x)]
+    if lane := os.environ.get("SPATE_LANE"):
+        keep = mine(keep, lane, cost)
+    left = set(keep)
+    config.hook.pytest_deselected(items=[x for x in items if x not in left])
+    items[:] = keep
+
+
+def cost(item):
+    """Seconds, roughly."""
+    slow = item.get_closest_marker("slow")
+    return slow.args[0] if slow else 1
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -69,13 +82,12 @@ def pytest_runtest_makereport(item, call):
 @pytest.fixture(autouse=True)
 def deadline():
     """A case that hangs fails, with a stack, instead of holding up all others."""
-    def over(*_):
+    def over():
         raise AssertionError("this case took more than 180 s")
 
-    signal.signal(signal.SIGALRM, over)
-    signal.alarm(180)
+    ends = Deadline(180, over)
     yield
-    signal.alarm(0)
+    ends.end()
 
 
 @pytest.fixture(scope="session")

@@ -54,29 +54,42 @@ def crowd():
 
 
 def held(edge, backend):
+    """
+    Exactly what is held while nobody is there. A device keeps its last packets until the next, so all counts follow one
+    and the same request.
+    """
+    assert edge.get("/0/init.mp4").status == 200
+    wait_until(lambda: edge.metrics()["conn_open"] == 0, 20, "every connection to end")
+    time.sleep(0.05)  # gauges are written every 10 ms
     m = edge.metrics()
-    if backend.name == "sockets":
-        return {"fds": edge.process.fds()}
-    return {k: m[k] for k in HELD}
+    counts = {k: m[k] for k in HELD} if backend.name != "sockets" else {"fds": edge.process.fds()}
+    return {**counts, "pins": edge.stat()["cache"]["pins"]}
+
+
+def before_all(edge, backend):
+    first = held(edge, backend)
+    counts = wait_until(lambda: (now := held(edge, backend)) == held(edge, backend) and now, 10, f"{first} to stay")
+    # Two devices hold a ring's worth of receive buffers, the third none.
+    assert not any(v for k, v in counts.items() if k not in ("fds", "port_buffers_used")), counts
+    assert backend.name != "dpdk-af_packet" or counts["port_buffers_used"] == 0, counts
+    return counts
 
 
 def nothing_left(edge, backend, before):
-    wait_until(lambda: edge.metrics()["conn_open"] == 0, 20, "every connection to end")
-    assert edge.stat()["cache"]["pins"] == 0
-    # What lies in a device's own rings differs by a few with what came last; a leak would be one a connection.
-    slack = 64 if backend.name == "dpdk-af_xdp" else 0
-    if backend.name == "dpdk-af_packet":
-        assert not any(before.values()), before  # it holds none at all
-    wait_until(lambda: all(held(edge, backend)[k] <= before[k] + slack for k in before), 10,
-               f"{before} again; the last: {held(edge, backend)}")
+    left = {}
+
+    def none():
+        left.update(held(edge, backend))
+        return left == before
+
+    wait_until(none, 20, f"{before} again; the last: {left}")
 
 
+@pytest.mark.slow(15)
 def test_ten_thousand_at_once(edge_over, backend, sample, crowd):
     edge = edge_over(sample, limits={"connections": MANY + 1000}, timeouts={"idle": "60s"})
-    assert edge.get("/0/init.mp4").status == 200
-    wait_until(lambda: edge.metrics()["conn_open"] == 0)
-    time.sleep(0.1)
-    before, rss = held(edge, backend), edge.process.rss()
+    before, rss = before_all(edge, backend), edge.process.rss()
+    asked = edge.metrics()["http_requests"]
     c = crowd(edge, "hold", "/0/init.mp4", MANY)
     said = c.say()
     print(said, before)
@@ -86,24 +99,25 @@ def test_ten_thousand_at_once(edge_over, backend, sample, crowd):
     assert edge.get("/0/init.mp4").body == (sample / "0/init.mp4").read_bytes()  # and one more is no matter
     c.end()
     m = edge.metrics()
-    assert m["http_2xx"] == m["http_requests"] == 2 * MANY + 3 and m["conn_refused"] == 0
+    assert m["http_2xx"] == m["http_requests"] == asked + 2 * MANY + 2 and m["conn_refused"] == 0
     nothing_left(edge, backend, before)
 
 
-@pytest.mark.parametrize("family", [4, 6])
-def test_churn_returns_to_zero(edge_over, backend, sample, crowd, family):
-    """Connections end in seven ways, some thousand a second; then every count is what it was."""
-    edge = edge_over(sample)
-    assert edge.get("/2/001.m4s", family=family).status == 200
-    wait_until(lambda: edge.metrics()["conn_open"] == 0)
-    time.sleep(0.1)
-    before = held(edge, backend)
-    c = crowd(edge, "churn", "/2/001.m4s", CHURN_SECONDS / 2, family=family)
-    said = c.say()
-    print(said, before)
-    c.end()
-    assert not said["why"] and min(said["done"].values()) > 20, said
+@pytest.mark.slow(80)
+def test_churn_returns_to_zero(edge_over, backend, sample, crowd):
+    """Connections end in seven ways, some thousand a second, half of them over IPv6; then every count is what it was."""
+    # Idle: where a device lost a viewer's RST nobody will ever tell of his end.
+    edge = edge_over(sample, timeouts={"idle": "5s", "header": "5s"})
+    before = before_all(edge, backend)
+    for family in (4, 6):
+        c = crowd(edge, "churn", "/2/001.m4s", CHURN_SECONDS / 2, family=family)
+        said = c.say()
+        print(said, before)
+        c.end()
+        assert not said["why"] and min(said["done"].values()) > 20, said
     nothing_left(edge, backend, before)
     if backend.name != "sockets":
         wait_until(lambda: edge.metrics()["tcp_time_wait"] == 0, TIME_WAIT + 10, "TIME-WAIT to end")
-    assert edge.get("/2/001.m4s", family=family).body == (sample / "2/001.m4s").read_bytes()
+        nothing_left(edge, backend, before)
+    for family in (4, 6):
+        assert edge.get("/2/001.m4s", family=family).body == (sample / "2/001.m4s").read_bytes()

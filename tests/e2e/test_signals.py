@@ -65,8 +65,9 @@ def test_term_answers_who_has_just_connected(edge_over, sample):
     for c in viewers[10:]:
         c.request("/0/init.mp4")
     for c in viewers:
-        r = c.response()
-        assert r.status == 200 and r["Connection"] == "close"
+        assert c.response().status == 200
+        # Without Connection: close when it was answered just before the edge had heard of the signal.
+        assert c.closed()
         c.close()
     edge.stop()
 

@@ -18,14 +18,16 @@ def free_port():
 
 
 def wait_until(true, seconds=5.0, what="condition"):
-    """Polls; returns what true() returned. AssertionError after `seconds`."""
-    end = time.monotonic() + seconds
+    """Polls; returns what true() returned. AssertionError after `seconds`, a second at most for each look."""
+    left, last = seconds, time.monotonic()
     while True:
         value = true()
         if value:
             return value
-        assert time.monotonic() < end, f"{what}: not within {seconds} s"
+        assert left > 0, f"{what}: not within {seconds} s"
         time.sleep(0.01)
+        now = time.monotonic()
+        left, last = left - min(now - last, 1.0), now
 
 
 class Closed(Exception):

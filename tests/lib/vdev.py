@@ -10,17 +10,17 @@ Spate or nobody. The origin and the admin endpoint stay on loopback of the root 
 """
 import contextlib
 import ctypes
-import fcntl
 import os
 import pathlib
 import queue
 import socket
 import subprocess
-import tempfile
 import threading
 
 import pytest
 import yaml
+
+from lane import huge_pages
 
 
 def ip(*lines, ns=None):
@@ -160,7 +160,7 @@ class Tap(AfPacket):
             return f"net_tap0,iface={self.iface}"
 
         def started(self):
-            ip(f"link set {self.iface} netns {self.ns.name}")
+            ip(f"link set {self.iface} netns {self.ns.name} txqueuelen 10000")
             self.client_end()
 
         def close(self):
@@ -177,27 +177,18 @@ class AfXdp(AfPacket):
     most_workers = 1
     capabilities = "net_raw,+net_admin,+bpf,+ipc_lock"
     eal = ["--no-pci", "-m", "256", "--in-memory"]
-    PAGES = pathlib.Path("/proc/sys/vm/nr_hugepages")
     WANTED = 256
 
     def setup(self, work):
         super().setup(work)
-        self.added = self._pages(self.WANTED)
+        self.added = huge_pages(self.WANTED)
         if self.added < self.WANTED:
             self.teardown()
             pytest.skip("no huge pages are to be had")
 
     def teardown(self):
-        self._pages(-self.added)
+        huge_pages(-self.added)
         super().teardown()
-
-    def _pages(self, more):
-        """Changes the pool, which belongs to everybody on the machine; how far it went."""
-        with open(pathlib.Path(tempfile.gettempdir()) / "spate-e2e.lock", "w", encoding="ascii") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            before = int(self.PAGES.read_text())
-            self.PAGES.write_text(str(max(0, before + more)))
-            return int(self.PAGES.read_text()) - before
 
     class Place(AfPacket.Place):
         def vdev(self, workers):
