@@ -109,6 +109,7 @@ static int open_port(struct spate_dpdk *d, unsigned i, const struct spate_arena_
 
 int spate_dpdk_start(const struct spate_config *cfg, const struct spate_arena_info *arena,
 		     const struct spate_listener *listeners, unsigned nlisteners,
+		     const struct spate_dgram_listener *dgrams, unsigned ndgrams,
 		     struct spate_dpdk **out, char *why, size_t why_len)
 {
 	struct spate_dpdk *d = calloc(1, sizeof(*d));
@@ -140,6 +141,8 @@ int spate_dpdk_start(const struct spate_config *cfg, const struct spate_arena_in
 		.nifs = d->nports,
 		.listeners = listeners,
 		.nlisteners = nlisteners,
+		.dgrams = dgrams,
+		.ndgrams = ndgrams,
 		.board = cfg->workers > 1 ? &d->board : NULL,
 		.spin = cfg->dpdk.idle == SPATE_IDLE_SPIN,
 	};

@@ -19,9 +19,11 @@
 
 struct spate_dpdk;
 
-/* listeners are borrowed. 0 or negative errno with why filled in; then nothing is left behind. */
+/* listeners and dgrams are borrowed. 0 or negative errno with why filled in; then nothing is left
+ * behind. */
 int spate_dpdk_start(const struct spate_config *cfg, const struct spate_arena_info *arena,
 		     const struct spate_listener *listeners, unsigned nlisteners,
+		     const struct spate_dgram_listener *dgrams, unsigned ndgrams,
 		     struct spate_dpdk **out, char *why, size_t why_len);
 const struct spate_dpdk_setup *spate_dpdk_backend_setup(const struct spate_dpdk *d);
 int spate_dpdk_cpu(const struct spate_dpdk *d, unsigned worker); /* -1: not pinned */
@@ -40,6 +42,7 @@ void spate_dpdk_stop(struct spate_dpdk *d); /* NULL is fine */
 struct spate_dpdk_ops {
 	int (*start)(const struct spate_config *cfg, const struct spate_arena_info *arena,
 		     const struct spate_listener *listeners, unsigned nlisteners,
+		     const struct spate_dgram_listener *dgrams, unsigned ndgrams,
 		     struct spate_dpdk **out, char *why, size_t why_len);
 	const struct spate_dpdk_setup *(*setup)(const struct spate_dpdk *d);
 	int (*cpu)(const struct spate_dpdk *d, unsigned worker);

@@ -21,6 +21,7 @@
 #include "control/log/event.h"
 #include "control/loop.h"
 #include "control/notify.h"
+#include "control/p2p.h"
 #include "control/dpdk.h"
 #include "dataplane/bt/conn.h"
 #include "dataplane/http/conn.h"
@@ -58,6 +59,9 @@ struct run {
 	struct worker_config *worker_config;
 	struct spate_listener *listeners;
 	unsigned nlisteners;
+	struct spate_dgram_listener *dgrams;
+	unsigned ndgrams;
+	struct spate_tracker *tracker; /* NULL: none */
 	struct spate_sock_setup sock;
 	struct spate_dpdk *dpdk; /* NULL: sockets */
 	unsigned n, rings_made, workers_made, threads_made;
@@ -336,7 +340,11 @@ static int make_listeners(struct run *r)
 		add_listener(&r->listeners[r->nlisteners++], from,
 			     http ? spate_http_accept : spate_bt_accept);
 	}
+	if (spate_p2p_dgrams(r->cfg, &r->dgrams, &r->ndgrams) < 0)
+		return -ENOMEM;
 	r->sock = (struct spate_sock_setup){
+		.dgrams = r->dgrams,
+		.ndgrams = r->ndgrams,
 		.listeners = r->listeners,
 		.count = r->nlisteners,
 		.congestion = r->cfg->tcp.congestion == SPATE_CC_BBR ? "bbr" : "cubic",
@@ -354,8 +362,8 @@ static int start_dpdk(struct run *r, struct spate_worker_setup *setup)
 	if (spate_run_dpdk == NULL)
 		return cannot("backend dpdk", "this build does not have it", -ENOTSUP);
 	spate_cache_arena(r->cache, &arena);
-	rc = spate_run_dpdk->start(r->cfg, &arena, r->listeners, r->nlisteners, &r->dpdk, why,
-				   sizeof(why));
+	rc = spate_run_dpdk->start(r->cfg, &arena, r->listeners, r->nlisteners, r->dgrams,
+				   r->ndgrams, &r->dpdk, why, sizeof(why));
 	if (rc < 0)
 		return cannot("backend dpdk", why, rc);
 	for (unsigned i = 0; i < spate_run_dpdk->ports(r->dpdk); i++) {
@@ -404,8 +412,10 @@ static int make_rings(struct run *r)
 
 static int make_workers(struct run *r)
 {
-	struct spate_worker_setup setup = {
-		.cpu = -1, .cache = r->cache, .config = &r->worker_config->c};
+	struct spate_worker_setup setup = {.cpu = -1,
+					   .cache = r->cache,
+					   .config = &r->worker_config->c,
+					   .tracker = r->tracker};
 	const char *why = NULL;
 	int rc = choose_backend(r, &setup);
 
@@ -518,7 +528,8 @@ static int start(struct run *r)
 	if (rc < 0)
 		return cannot("cache.memory", NULL, rc);
 	if ((rc = make_rings(r)) < 0 || (rc = make_listeners(r)) < 0 ||
-	    (rc = set_worker_config(r, r->cfg)) < 0)
+	    (rc = set_worker_config(r, r->cfg)) < 0 ||
+	    (rc = spate_p2p_tracker(r->cfg, &r->tracker)) < 0)
 		return cannot("start", NULL, rc);
 	control.loop = r->loop;
 	control.cache = r->cache;
@@ -591,6 +602,8 @@ static void end(struct run *r)
 		free(w);
 	}
 	free(r->path);
+	spate_tracker_destroy(r->tracker);
+	free(r->dgrams);
 	free(r->listeners);
 	free(r->worker);
 	free(r->thread);

@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "dataplane/bt/conn.h"
+#include "dataplane/bt/tracker.h"
 #include "dataplane/http/conn.h"
 
 #define BYTES_NODES (1u << 18)
@@ -54,6 +55,7 @@ int spate_worker_create(struct spate_worker **out, const struct spate_worker_set
 		.to_control = setup->to_control,
 		.from_control = setup->from_control,
 		.log = setup->log,
+		.tracker = setup->tracker,
 		.wake_fd = setup->from_control->eventfd,
 		.backend_ops = setup->backend,
 	};
@@ -199,6 +201,8 @@ void spate_worker_run(struct spate_worker *w)
 	spate_cache_online(w->cache, w->id);
 	while (!w->stopping) {
 		w->backend_ops->turn(w, WAIT_US);
+		if (w->tracker != NULL)
+			spate_tracker_turn(w);
 		take_messages(w);
 		w->backend_ops->flush(w);
 		tell_drained(w);

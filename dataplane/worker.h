@@ -20,6 +20,7 @@
 #include "spate/torrent.h"
 
 struct spate_worker;
+struct spate_tracker;
 
 /* What a worker may need to know of the configuration; immutable, swapped whole by
  * SPATE_MSG_CONFIG. */
@@ -71,6 +72,7 @@ struct spate_worker {
 	struct spate_http *http;               /* http/conn.c's own */
 	struct spate_bt *bt;                   /* bt/conn.c's own */
 	const struct spate_torrents *torrents; /* the last table control sent; NULL: none yet */
+	struct spate_tracker *tracker;         /* all workers' (bt/tracker.h); NULL: none */
 	uint32_t open_conns;
 	uint32_t burst; /* moves when bytes that a backend gave to ahead() may be gone */
 	bool draining, drained_sent, stopping;
@@ -83,7 +85,8 @@ struct spate_worker_setup {
 	const struct spate_worker_config *config;
 	struct spate_stats *stats;
 	struct spate_ring *to_control, *from_control;
-	struct spate_log_ring *log; /* NULL: no access log */
+	struct spate_log_ring *log;    /* NULL: no access log */
+	struct spate_tracker *tracker; /* NULL: none; outlives the worker */
 	const struct spate_backend_ops *backend;
 	const void *
 		backend_setup; /* sockets: struct spate_sock_setup; dpdk: struct spate_dpdk_setup */

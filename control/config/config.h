@@ -151,6 +151,8 @@ struct spate_config {
 		char **groups; /* "10.0.0.0/8,fd00::/8" */
 		uint32_t groups_count;
 		char *secret;
+		uint64_t memory_bytes; /* of the swarms */
+		uint32_t announces;    /* a second and address; 0: no limit */
 		uint64_t rate_bytes, peer_rate_bytes; /* a second; 0: no limit */
 		uint32_t slots;
 		uint32_t connections; /* a worker */

@@ -6,6 +6,7 @@
 #include "control/config/report.h"
 #include "control/config/table.h"
 #include "control/config/values.h"
+#include "control/p2p.h"
 
 #ifdef SPATE_HAVE_DPDK
 #define HAVE_DPDK 1
@@ -187,21 +188,32 @@ static void gateway(const struct spate_config_port *p, unsigned i, const char *n
 }
 
 /* The edge answers on the addresses of its ports; listen picks among them. */
-static void dpdk_listen(const struct spate_config *cfg, const char *name,
-			struct spate_config_report *r)
+static void dpdk_addresses(const struct spate_config *cfg, const char *name, enum spate_param_id id,
+			   const struct spate_config_addr *list, unsigned count,
+			   struct spate_config_report *r)
 {
-	for (unsigned i = 0; i < cfg->listen_count; i++) {
-		const struct spate_config_addr *a = &cfg->listen[i];
+	for (unsigned i = 0; i < count; i++) {
+		const struct spate_config_addr *a = &list[i];
 		bool found = any_address(a);
 
 		for (unsigned p = 0; p < cfg->dpdk.ports_count; p++)
 			for (unsigned j = 0; j < cfg->dpdk.ports[p].addresses_count; j++)
 				found |= memcmp(cfg->dpdk.ports[p].addresses[j].ip, a->ip, 16) == 0;
 		if (!found)
-			spate_report_error(r, where_of(cfg, name, SPATE_PARAM_listen), &a->where,
-					   "listen: \"%s\" is no address of an entry in dpdk.ports",
-					   a->text);
+			spate_report_error(r, where_of(cfg, name, id), &a->where,
+					   "%s: \"%s\" is no address of an entry in dpdk.ports",
+					   spate_params[id].path, a->text);
 	}
+}
+
+static void dpdk_listen(const struct spate_config *cfg, const char *name,
+			struct spate_config_report *r)
+{
+	dpdk_addresses(cfg, name, SPATE_PARAM_listen, cfg->listen, cfg->listen_count, r);
+	dpdk_addresses(cfg, name, SPATE_PARAM_p2p_listen, cfg->p2p.listen, cfg->p2p.listen_count,
+		       r);
+	dpdk_addresses(cfg, name, SPATE_PARAM_p2p_tracker, cfg->p2p.tracker, cfg->p2p.tracker_count,
+		       r);
 }
 
 static void dpdk(const struct spate_config *cfg, const char *name, struct spate_config_report *r)
@@ -232,6 +244,35 @@ static void dpdk(const struct spate_config *cfg, const char *name, struct spate_
 	}
 }
 
+/* What a tracker answers with, and where peers ask, must be a port that they can be told. */
+static void peers(const struct spate_config *cfg, const char *name, struct spate_config_report *r)
+{
+	unsigned prefixes = 0;
+
+	for (unsigned i = 0; i < cfg->p2p.tracker_count; i++) {
+		const struct spate_config_addr *a = &cfg->p2p.tracker[i];
+
+		if (a->port == 0)
+			spate_report_error(r, where_of(cfg, name, SPATE_PARAM_p2p_tracker),
+					   &a->where, "p2p.tracker: \"%s\": a port is needed",
+					   a->text);
+		for (unsigned j = 0; j < i; j++)
+			if (a->port == cfg->p2p.tracker[j].port &&
+			    memcmp(a->ip, cfg->p2p.tracker[j].ip, 16) == 0)
+				spate_report_error(r, where_of(cfg, name, SPATE_PARAM_p2p_tracker),
+						   &a->where, "p2p.tracker: \"%s\" is given twice",
+						   a->text);
+	}
+	for (unsigned i = 0; i < cfg->p2p.groups_count; i++) {
+		const char *why =
+			spate_p2p_group(cfg->p2p.groups[i], 1, NULL, SPATE_P2P_PREFIXES, &prefixes);
+
+		if (why != NULL)
+			spate_report_error(r, ROW(p2p_groups), "p2p.groups: \"%.200s\" %s",
+					   cfg->p2p.groups[i], why);
+	}
+}
+
 void spate_config_rules(const struct spate_config *cfg, const char *name,
 			struct spate_config_report *report)
 {
@@ -239,4 +280,5 @@ void spate_config_rules(const struct spate_config *cfg, const char *name,
 	cache(cfg, name, report);
 	origins(cfg, name, report);
 	dpdk(cfg, name, report);
+	peers(cfg, name, report);
 }

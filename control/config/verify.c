@@ -83,7 +83,8 @@ static void bind_failed(struct verify *v, enum spate_param_id id, const struct s
  * another edge that shares the port is found; with SO_REUSEADDR, so that old connections in
  * TIME-WAIT are no obstacle, as they will not be for the edge.
  */
-static void address(struct verify *v, enum spate_param_id id, const struct spate_config_addr *a)
+static void address(struct verify *v, enum spate_param_id id, const struct spate_config_addr *a,
+		    int type)
 {
 	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(a->port)};
 	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(a->port)};
@@ -91,12 +92,13 @@ static void address(struct verify *v, enum spate_param_id id, const struct spate
 
 	memcpy(&in.sin_addr, a->ip + 12, 4);
 	memcpy(&in6.sin6_addr, a->ip, 16);
-	fd = socket(a->v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = socket(a->v6 ? AF_INET6 : AF_INET, type | SOCK_CLOEXEC, 0);
 	if (fd < 0) {
 		bind_failed(v, id, a, errno);
 		return;
 	}
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (type == SOCK_STREAM) /* for UDP it would mean to share */
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (a->v6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	if (a->v6 ? bind(fd, (struct sockaddr *)&in6, sizeof(in6))
@@ -331,9 +333,12 @@ int spate_config_verify(const struct spate_config *cfg, unsigned flags,
 		/* With DPDK the addresses of listen are ours, not the kernel's. */
 		for (unsigned i = 0; cfg->backend == SPATE_BACKEND_SOCKETS && i < cfg->listen_count;
 		     i++)
-			address(v, SPATE_PARAM_listen, &cfg->listen[i]);
+			address(v, SPATE_PARAM_listen, &cfg->listen[i], SOCK_STREAM);
+		for (unsigned i = 0;
+		     cfg->backend == SPATE_BACKEND_SOCKETS && i < cfg->p2p.tracker_count; i++)
+			address(v, SPATE_PARAM_p2p_tracker, &cfg->p2p.tracker[i], SOCK_DGRAM);
 		if (cfg->admin_count)
-			address(v, SPATE_PARAM_admin, cfg->admin);
+			address(v, SPATE_PARAM_admin, cfg->admin, SOCK_STREAM);
 		memory(v);
 	}
 	origins(v, flags);
