@@ -43,7 +43,7 @@ static uint64_t cpu_ns(const struct load_loop *l)
 {
 	struct timespec ts;
 
-	if (l->client.net->idle_ns != 0) /* a net that polls is always on its core */
+	if (l->o->dpdk != NULL) /* a net that polls is always on its core */
 		return load_clock_ns() - l->client.net->idle_ns;
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
@@ -342,7 +342,7 @@ static void close_run(struct run *r)
 
 static int open_net(struct load_loop *l)
 {
-#ifdef LOAD_HAVE_WIRE
+#ifdef SPATE_HAVE_DPDK
 	if (l->o->dpdk != NULL)
 		return load_wire_open(&l->client.net, l->o, l->why, sizeof(l->why));
 #endif

@@ -73,6 +73,7 @@ static const char help[] =
 	"      --address A/N      ours on that port; --gateway A; --mtu N\n"
 	"      --no-tso --no-csum leave the device's offloads alone\n"
 	"      --window SIZE      receive window of a connection on DPDK (4MiB)\n"
+	"      --counters         at the end, what our TCP counted (stderr)\n"
 	"\n"
 	"Output:\n"
 	"      --json FILE        rows of {bench, case, metric, value, unit, aim, peer}; - is "
@@ -119,6 +120,7 @@ enum {
 	O_NO_TSO,
 	O_NO_CSUM,
 	O_WINDOW,
+	O_COUNTERS,
 	O_JSON,
 	O_BENCH,
 	O_CASE,
@@ -165,6 +167,7 @@ static const struct option longs[] = {
 	{"no-tso", 0, 0, O_NO_TSO},
 	{"no-csum", 0, 0, O_NO_CSUM},
 	{"window", 1, 0, O_WINDOW},
+	{"counters", 0, 0, O_COUNTERS},
 	{"json", 1, 0, O_JSON},
 	{"bench", 1, 0, O_BENCH},
 	{"case", 1, 0, O_CASE},
@@ -469,6 +472,9 @@ static bool take(struct load_options *o, int opt, const char *v)
 	case O_WINDOW:
 		ok = size(v, &n) && n >= 4096 && n <= 1u << 30;
 		o->window = (uint32_t)n;
+		break;
+	case O_COUNTERS:
+		o->counters = true;
 		break;
 	case O_JSON:
 		o->json = v;

@@ -54,7 +54,7 @@ struct load_options {
 	const char *dpdk; /* EAL arguments; NULL: kernel sockets */
 	const char *address, *gateway;
 	uint16_t mtu;
-	bool no_tso, no_csum;
+	bool no_tso, no_csum, counters;
 	uint32_t window;
 	/* output */
 	const char *json, *bench, *name, *peer;

@@ -6,6 +6,8 @@
  *                          without a push gives the same one
  *   spate_txq_push(q)      it is filled; a full burst is sent
  *   spate_txq_flush(q)     sends what is there; once at the end of each turn
+ *   spate_txq_full(q)      the device is behind: who has bulk to send waits for the next turn.
+ *                          Acknowledgements and the like need not ask
  *   spate_txq_finish(q)    flush, and the unused ones go back to the port
  */
 #ifndef SPATE_TXQ_H
@@ -19,6 +21,7 @@ struct spate_txq {
 	struct spate_port *port;
 	unsigned queue;
 	unsigned n, have; /* filled; got from the port (n <= have) */
+	unsigned room;    /* packets to be pushed until the port is asked for room again */
 	struct spate_pkt_tx pkt[SPATE_BURST];
 };
 
@@ -26,7 +29,14 @@ static inline void spate_txq_init(struct spate_txq *q, struct spate_port *port, 
 {
 	q->port = port;
 	q->queue = queue;
-	q->n = q->have = 0;
+	q->n = q->have = q->room = 0;
+}
+
+static inline bool spate_txq_full(struct spate_txq *q)
+{
+	if (__builtin_expect(q->room == 0, 0))
+		q->room = q->port->ops->tx_room(q->port, q->queue);
+	return q->room == 0;
 }
 
 static inline struct spate_pkt_tx *spate_txq_next(struct spate_txq *q)
@@ -42,6 +52,7 @@ static inline struct spate_pkt_tx *spate_txq_next(struct spate_txq *q)
 
 static inline void spate_txq_push(struct spate_txq *q)
 {
+	q->room -= q->room != 0;
 	if (++q->n == q->have) {
 		q->port->ops->tx(q->port, q->queue, q->pkt, q->n);
 		q->n = q->have = 0;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "dataplane/port/txq.h"
 #include "dataplane/tcp/conn.h"
 
 void spate_tcp_config_init(struct spate_tcp_config *cfg)
@@ -225,6 +226,23 @@ static void window_update(struct spate_tcp_conn *c)
 		c->flags |= F_ACK_NOW;
 }
 
+/* To be visited at the next flush, before the others. Keeps F_DIRTY. */
+static void visit_late(struct spate_tcp_conn *c)
+{
+	c->dirty_next = c->t->late;
+	c->t->late = tcp_conn_index(c) + 1;
+}
+
+/*
+ * The device is behind, and c has more for it. A packet pushed now would be lost at home, and a
+ * loss that we made ourselves must not look like one of the path.
+ */
+static bool held_up(struct spate_tcp_conn *c)
+{
+	return tcp_synced(c) && c->txq != NULL && spate_txq_full(c->txq) &&
+	       (c->lost.head != NULL || tcp_more(c));
+}
+
 /* c is off the list but keeps F_DIRTY, so that nothing that happens in here puts it there again. */
 static void visit(struct spate_tcp_conn *c)
 {
@@ -246,13 +264,16 @@ static void visit(struct spate_tcp_conn *c)
 			/* closed() gives the send queue back, and what was just cut from it has not
 			 * left yet: the peer would get whatever is put there next. */
 			tcp_runs_clear(c);
-			c->dirty_next = c->t->late;
-			c->t->late = tcp_conn_index(c) + 1;
+			visit_late(c);
 			return;
 		}
 		if (c->flags & (F_ACCEPTED | F_CLIENT))
 			c->user->closed(c, c->why);
 		tcp_conn_free(c);
+		return;
+	}
+	if (held_up(c)) {
+		visit_late(c);
 		return;
 	}
 	c->flags &= ~F_DIRTY;
@@ -269,13 +290,15 @@ void spate_tcp_flush(struct spate_tcp *t)
 			if (tcp_conn_at(t, i)->flags & F_PATH_WAIT)
 				tcp_dirty(tcp_conn_at(t, i));
 	}
-	for (uint32_t late = t->late; late != 0;) {
+	uint32_t late = t->late;
+
+	t->late = 0;
+	while (late != 0) {
 		struct spate_tcp_conn *c = tcp_conn_at(t, late - 1);
 
 		late = c->dirty_next;
 		visit(c);
 	}
-	t->late = 0;
 	while (t->dirty != 0) {
 		struct spate_tcp_conn *c = tcp_conn_at(t, t->dirty - 1);
 
