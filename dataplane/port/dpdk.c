@@ -275,6 +275,53 @@ static void push_backlog(struct dpdk *d, struct dpdk_queue *q, unsigned queue)
 	memmove(q->backlog, q->backlog + sent, q->count.tx_backlog * sizeof(q->backlog[0]));
 }
 
+/*
+ * The next packet becomes the fence. It never is one of those that a full backlog drops: then it
+ * would say too early that those before it are gone.
+ */
+static void set_fence(struct dpdk_queue *q, struct rte_mbuf *m)
+{
+	if (q->count.tx_backlog != 0)
+		return;
+	q->want_fence = false;
+	q->fence = m;
+	q->fence_at = q->handed;
+	rte_mbuf_refcnt_set(m, 2);
+}
+
+static uint64_t dpdk_tx_mark(struct spate_port *p, unsigned queue)
+{
+	return dpdk_of(p)->queue[queue].handed + 1;
+}
+
+static bool dpdk_tx_past(struct spate_port *p, unsigned queue, uint64_t mark)
+{
+	struct dpdk *d = dpdk_of(p);
+	struct dpdk_queue *q = &d->queue[queue];
+	uint64_t upto = mark - 1;
+
+	if (q->past >= upto)
+		return true;
+	if (q->count.tx_backlog != 0)
+		push_backlog(d, q, queue);
+	if (rte_eth_tx_done_cleanup(d->id, (uint16_t)queue, 0) < 0)
+		p->caps.tx_untold = true;
+	if (q->fence != NULL && rte_mbuf_refcnt_read(q->fence) == 1) {
+		q->past = q->fence_at;
+		rte_pktmbuf_free_seg(q->fence);
+		q->fence = NULL;
+	}
+	/* A quiet queue needs no fence: every payload buffer is back. */
+	if (q->count.tx_backlog == 0 && rte_mempool_in_use_count(q->frags) == q->frags_have)
+		q->past = q->handed;
+	if (q->past >= upto && q->fence != NULL) {
+		rte_pktmbuf_free_seg(q->fence); /* the device's own hold stays */
+		q->fence = NULL;
+	}
+	q->want_fence = q->past < upto && q->fence == NULL;
+	return q->past >= upto;
+}
+
 static void dpdk_tx(struct spate_port *p, unsigned queue, struct spate_pkt_tx *tx, unsigned n)
 {
 	struct dpdk *d = dpdk_of(p);
@@ -334,6 +381,9 @@ static void dpdk_tx(struct spate_port *p, unsigned queue, struct spate_pkt_tx *t
 	}
 	if (q->count.tx_backlog != 0)
 		push_backlog(d, q, queue);
+	if (__builtin_expect(q->want_fence, 0) && k != 0)
+		set_fence(q, m[0]);
+	q->handed += k;
 	if (q->count.tx_backlog == 0 && k != 0)
 		sent = rte_eth_tx_burst(d->id, (uint16_t)queue, m, (uint16_t)k);
 	if (__builtin_expect(sent < k, 0)) {
@@ -432,6 +482,8 @@ const struct spate_port_ops spate_dpdk_port_ops = {
 	.tx_put = dpdk_tx_put,
 	.tx = dpdk_tx,
 	.tx_room = dpdk_tx_room,
+	.tx_mark = dpdk_tx_mark,
+	.tx_past = dpdk_tx_past,
 	.status = dpdk_status,
 	.queue = dpdk_queue,
 	.rx_fd = dpdk_rx_fd,

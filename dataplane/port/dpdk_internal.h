@@ -26,6 +26,14 @@ struct dpdk_queue {
 	struct rte_mbuf *backlog[BACKLOG];
 	struct spate_port_queue count;
 	struct rte_mempool *rx;
+	/*
+	 * tx_mark, tx_past. The fence is a packet whose head we hold too: the device lets go of
+	 * packets in order, so when it is ours alone, all before it are gone.
+	 */
+	uint64_t handed, past; /* packets given to the device or the backlog; let go of */
+	struct rte_mbuf *fence;
+	uint64_t fence_at; /* packets before the fence */
+	bool want_fence;
 } __attribute__((aligned(64)));
 
 struct dpdk {

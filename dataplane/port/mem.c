@@ -188,6 +188,16 @@ static unsigned mem_tx_room(struct spate_port *p, unsigned queue)
 	return mem_of(p)->heads_free;
 }
 
+static uint64_t mem_tx_mark(struct spate_port *p, unsigned queue)
+{
+	return (uint64_t)mem_of(p)->ring_tail + 1;
+}
+
+static bool mem_tx_past(struct spate_port *p, unsigned queue, uint64_t mark)
+{
+	return (int32_t)(mem_of(p)->ring_head - (uint32_t)(mark - 1)) >= 0;
+}
+
 static void mem_status(struct spate_port *p, struct spate_port_status *out)
 {
 	const struct spate_port_queue *q = &mem_of(p)->count;
@@ -239,6 +249,8 @@ static const struct spate_port_ops mem_ops = {
 	.tx_put = mem_tx_put,
 	.tx = mem_tx,
 	.tx_room = mem_tx_room,
+	.tx_mark = mem_tx_mark,
+	.tx_past = mem_tx_past,
 	.status = mem_status,
 	.queue = mem_queue,
 	.rx_fd = mem_rx_fd,

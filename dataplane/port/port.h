@@ -28,7 +28,11 @@
  *
  * Payload frags point into memory that may be reused once TCP has released it. That is safe
  * without a completion: bytes are only released when acknowledged, so a copy still in the
- * device's queue can only be a retransmission, which the receiver throws away.
+ * device's queue can only be a retransmission, which the receiver throws away. Whoever gives up
+ * what was not acknowledged (a connection that is aborted) asks the port first:
+ *
+ *   mark = port->ops->tx_mark(port, queue)        all that was handed to tx() up to now
+ *   port->ops->tx_past(port, queue, mark)         true: the device has let go of it
  *
  * The wake-up: a port that can say when packets arrive offers an fd (rx_fd, for poll()); else -1,
  * and an idle worker sleeps in steps that grow (backend_dpdk.c).
@@ -88,6 +92,7 @@ struct spate_port_caps {
 	uint16_t queues;
 	uint8_t mac[6];
 	bool zero_copy; /* frags are sent from where they are; false: the port copies them */
+	bool tx_untold; /* may keep what it has sent until more is sent: tx_past may stay false */
 };
 
 struct spate_port_status {
@@ -130,6 +135,9 @@ struct spate_port_ops {
 	void (*tx_put)(struct spate_port *p, unsigned queue, struct spate_pkt_tx *tx, unsigned n);
 	void (*tx)(struct spate_port *p, unsigned queue, struct spate_pkt_tx *tx, unsigned n);
 	unsigned (*tx_room)(struct spate_port *p, unsigned queue);
+	/* Slow path; both NULL: the port never keeps views. A mark is never 0. */
+	uint64_t (*tx_mark)(struct spate_port *p, unsigned queue);
+	bool (*tx_past)(struct spate_port *p, unsigned queue, uint64_t mark);
 	/* Any thread, slow path. */
 	void (*status)(struct spate_port *p, struct spate_port_status *out);
 	const struct spate_port_queue *(*queue)(const struct spate_port *p, unsigned queue);

@@ -284,6 +284,7 @@ void spate_stream_tcp_close(struct spate_stream_tcp *k)
 	unlisten(k);
 	for (struct stream *s = k->all; s != NULL; s = s->next)
 		spate_tcp_abort(conn_of(&s->s));
+	spate_tcp_ending(k->t);
 	spate_tcp_flush(k->t);
 	spate_tcp_flush(k->t); /* those that had segments out end one turn later */
 	free(k->listeners);

@@ -188,7 +188,10 @@ struct spate_tcp_conn {
 	/* line 1: sequence space and options */
 	struct spate_tcp *t;
 	struct spate_sendq *q;
-	uint64_t una_off; /* stream offset of snd_una */
+	union {
+		uint64_t una_off; /* stream offset of snd_una */
+		uint64_t tx_mark; /* dead: what the port still has to let go of; 0: not asked yet */
+	};
 	uint32_t snd_wnd, snd_wl1, snd_wl2, max_wnd;
 	uint16_t mss; /* payload of a full segment, options paid for */
 	uint16_t peer_mss;
@@ -313,8 +316,9 @@ struct spate_tcp {
 	uint32_t now32, now_ms; /* of the same time */
 	const struct tcp_cc_ops *cc;
 	uint32_t dirty, dirty_last; /* index + 1 */
-	uint32_t
-		late; /* dead, but this turn's burst may still point into their queues: next turn */
+	uint32_t late;    /* the device had no room: at the next flush, before the others */
+	uint32_t parting; /* dead, but packets under way may still point into their queues */
+	bool ending;      /* nobody waits for the device any more */
 	struct tcp_entry *table;
 	uint32_t mask;
 	uint32_t stride;

@@ -6,6 +6,9 @@
 #include "dataplane/port/txq.h"
 #include "dataplane/tcp/conn.h"
 
+#define PARTING_US 100  /* how often the device is asked what it still holds */
+#define UNTOLD_MS  1000 /* a device that does not say has sent it by then */
+
 void spate_tcp_config_init(struct spate_tcp_config *cfg)
 {
 	*cfg = (struct spate_tcp_config){
@@ -131,8 +134,9 @@ void spate_tcp_destroy(struct spate_tcp *t)
 			if (c->t == t && c->state != SPATE_TCP_CLOSED)
 				tcp_reset(c, SPATE_TCP_STOPPED);
 		}
+		spate_tcp_ending(t);
 		spate_tcp_flush(t);
-		spate_tcp_flush(t); /* the late ones */
+		spate_tcp_flush(t); /* those that had bytes out */
 		munmap(t->conns, t->conns_bytes);
 	}
 	while (t->listeners != NULL) {
@@ -184,9 +188,9 @@ uint64_t spate_tcp_wait_us(const struct spate_tcp *t)
 	if (t->dirty != 0 || t->late != 0)
 		return 0;
 	if (ticks == UINT32_MAX)
-		return UINT64_MAX;
-	at = (t->now_us / TCP_TICK_US + ticks) * TCP_TICK_US;
-	return at - t->now_us;
+		return t->parting != 0 ? PARTING_US : UINT64_MAX;
+	at = (t->now_us / TCP_TICK_US + ticks) * TCP_TICK_US - t->now_us;
+	return t->parting != 0 && at > PARTING_US ? PARTING_US : at;
 }
 
 static void tell(struct spate_tcp_conn *c)
@@ -261,10 +265,13 @@ static void visit(struct spate_tcp_conn *c)
 	}
 	if (c->flags & F_DEAD) {
 		if (c->runs.head != NULL) {
-			/* closed() gives the send queue back, and what was just cut from it has not
+			/* closed() gives the send queue back, and what was cut from it may not have
 			 * left yet: the peer would get whatever is put there next. */
 			tcp_runs_clear(c);
-			visit_late(c);
+			c->tx_mark = 0;
+			c->progress_ms = c->t->now_ms;
+			c->dirty_next = c->t->parting;
+			c->t->parting = tcp_conn_index(c) + 1;
 			return;
 		}
 		if (c->flags & (F_ACCEPTED | F_CLIENT))
@@ -282,6 +289,45 @@ static void visit(struct spate_tcp_conn *c)
 		tcp_dirty(c);
 }
 
+/*
+ * Is nothing under way any more that points into c's queue? Asked a turn after its death at the
+ * earliest: until then the burst is the txq's.
+ */
+static bool let_go(struct spate_tcp_conn *c)
+{
+	struct spate_port *p = c->txq->port;
+	unsigned queue = c->txq->queue;
+
+	if (c->t->ending || !p->caps.zero_copy || p->ops->tx_mark == NULL)
+		return true;
+	if (c->tx_mark == 0)
+		c->tx_mark = p->ops->tx_mark(p, queue);
+	return p->ops->tx_past(p, queue, c->tx_mark) ||
+	       (p->caps.tx_untold && c->t->now_ms - c->progress_ms > UNTOLD_MS);
+}
+
+static void visit_parting(struct spate_tcp *t)
+{
+	uint32_t ref = t->parting, next;
+
+	for (t->parting = 0; ref != 0; ref = next) {
+		struct spate_tcp_conn *c = tcp_conn_at(t, ref - 1);
+
+		next = c->dirty_next;
+		if (let_go(c)) {
+			visit(c);
+		} else {
+			c->dirty_next = t->parting;
+			t->parting = ref;
+		}
+	}
+}
+
+void spate_tcp_ending(struct spate_tcp *t)
+{
+	t->ending = true;
+}
+
 void spate_tcp_flush(struct spate_tcp *t)
 {
 	if (t->path_waiting != 0 && t->epoch_seen != *t->lower.epoch) {
@@ -290,6 +336,8 @@ void spate_tcp_flush(struct spate_tcp *t)
 			if (tcp_conn_at(t, i)->flags & F_PATH_WAIT)
 				tcp_dirty(tcp_conn_at(t, i));
 	}
+	if (t->parting != 0)
+		visit_parting(t);
 	uint32_t late = t->late;
 
 	t->late = 0;

@@ -21,9 +21,9 @@
  * time closes the window) until spate_tcp_resume(c) event(c, what)       once a turn, from flush:
  * SPATE_TCP_EV_* closed(c, why)       once for each accepted or connected (or failed to connect)
  * one; the last call. Always from flush, never from inside one of the user's own calls; and only
- * when no packet queued on the txq points into the send queue any more, given that the txq is
- * flushed each turn and what it may call on it: kick, finish, abort, resume, timer. All of them
- * only mark; flush does the work.
+ * when no packet that the txq or the device still holds points at what was not acknowledged, given
+ * that the txq is flushed each turn and what it may call on it: kick, finish, abort, resume, timer.
+ * All of them only mark; flush does the work.
  *
  * Sending: the user queues on its spate_sendq; the engine points segments at it, by stream offset,
  * and again when it sends again. It releases what is acknowledged.
@@ -182,6 +182,8 @@ enum spate_tcp_verdict spate_tcp_input(struct spate_tcp *t, const struct spate_t
 void spate_tcp_input_burst(struct spate_tcp *t, const struct spate_tcp_in *in, unsigned n);
 #define SPATE_TCP_BURST 32
 void spate_tcp_flush(struct spate_tcp *t);
+/* The end is near: from now on who is dead is told at once, whatever the device still holds. */
+void spate_tcp_ending(struct spate_tcp *t);
 uint64_t spate_tcp_wait_us(const struct spate_tcp *t); /* UINT64_MAX: no timer is set */
 
 /* addr->ip all zero: any address of ours, both families; ::ffff:0.0.0.0: any IPv4 one. 0,
