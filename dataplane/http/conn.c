@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "dataplane/bt/tracker_http.h"
 #include "dataplane/http/conn_impl.h"
 #include "dataplane/http/uri.h"
 
@@ -334,6 +335,29 @@ static void fetch(struct spate_http_conn *c, const struct spate_http_request *r,
 }
 
 /* ready: what ahead.c knows of r, or NULL. */
+/* An announce or scrape: answered from the raw target, which is never a key of the cache. */
+static bool track(struct spate_http_conn *c, const struct spate_http_request *r)
+{
+	struct spate_worker *w = c->s->worker;
+	struct spate_http_exchange *x = NULL;
+	uint8_t body[SPATE_TRACKER_HTTP_BYTES];
+	size_t len = spate_tracker_http(w, r->path, r->query, &c->s->peer, &c->s->local, body,
+					sizeof(body));
+	bool keep_alive = r->keep_alive && !c->close_after;
+
+	if (len == 0)
+		return false;
+	if (w->config->access_log)
+		x = spate_http_exchange_get(c, r->head, r->head_len, (struct spate_slice){0});
+	if (x != NULL)
+		x->parsed = true;
+	answered_or_not(c,
+			spate_http_respond_body(c, body, len, r->method == SPATE_HTTP_HEAD,
+						r->minor == 0, keep_alive, x),
+			x, keep_alive);
+	return true;
+}
+
 static void serve(struct spate_http_conn *c, const struct spate_http_request *r,
 		  const struct spate_http_ready *ready)
 {
@@ -351,6 +375,9 @@ static void serve(struct spate_http_conn *c, const struct spate_http_request *r,
 		return;
 	}
 	unsigned refused = spate_http_method_refused(r->method);
+
+	if (w->tracker != NULL && refused == 0 && r->method != SPATE_HTTP_OPTIONS && track(c, r))
+		return;
 
 	if (ready != NULL) {
 		url = ready->url;

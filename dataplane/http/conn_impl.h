@@ -117,6 +117,10 @@ bool spate_http_respond(struct spate_http_conn *c, const struct spate_http_reque
 /* An answer of our own: an error, or OPTIONS (204). allow: add Allow. */
 bool spate_http_respond_status(struct spate_http_conn *c, unsigned status, bool head_only,
 			       bool http_1_0, bool keep_alive, struct spate_http_exchange *x);
+/* 200 with a body that nobody may keep. Copied. */
+bool spate_http_respond_body(struct spate_http_conn *c, const void *body, size_t len,
+			     bool head_only, bool http_1_0, bool keep_alive,
+			     struct spate_http_exchange *x);
 bool spate_http_respond_options(struct spate_http_conn *c, bool http_1_0, bool keep_alive,
 				struct spate_http_exchange *x);
 

@@ -459,6 +459,29 @@ bool spate_http_respond_status(struct spate_http_conn *c, unsigned status, bool 
 	return h.ok;
 }
 
+bool spate_http_respond_body(struct spate_http_conn *c, const void *body, size_t len,
+			     bool head_only, bool http_1_0, bool keep_alive,
+			     struct spate_http_exchange *x)
+{
+	struct head h;
+
+	begin(&h, c, 200);
+	put_date(&h, c);
+	PUT(&h, "Content-Type: text/plain\r\nCache-Control: no-store\r\n");
+	put_length(&h, len);
+	PUT(&h, CORS_ALLOW);
+	end(&h, http_1_0, keep_alive);
+	if (x != NULL) {
+		x->status = 200;
+		x->body_at = c->s->out.end;
+	}
+	if (!head_only) {
+		put(&h, body, len);
+		flush(&h);
+	}
+	return h.ok;
+}
+
 bool spate_http_respond_options(struct spate_http_conn *c, bool http_1_0, bool keep_alive,
 				struct spate_http_exchange *x)
 {
