@@ -404,7 +404,7 @@ def judge(results, out):
                 aim = AIM_ETA
             if r["arm"] == "spate" and key == "offload" and r["n"] == 16:
                 aim = AIM_OFFLOAD
-            out.add(case, metric, r[key], unit, aim, r["arm"])
+            out.add(case, metric, r[key], unit, aim, r["arm"], less=key not in ("eta", "offload"))
     for arm in ARMS:
         if (arm, 2) in at and (arm, 16) in at:
             out.add("D(16)/D(2)", "growth", at[arm, 16]["seconds"] / at[arm, 2]["seconds"], "x",
