@@ -202,6 +202,16 @@ static bool busy(const struct spate_http_conn *c)
 	return c->waiting != NULL || c->pumping != NULL;
 }
 
+/* The body goes out piece by piece. */
+static void pump(struct spate_http_conn *c, struct spate_http_exchange *x, bool keep_alive)
+{
+	if (!keep_alive)
+		c->close_after = true;
+	c->pumping = x;
+	set_timer(c, SPATE_HTTP_TIMER_SEND);
+	spate_http_pump(c);
+}
+
 /* Answers from o, whose pin is handed on. */
 static void answer(struct spate_http_conn *c, const struct spate_http_request *r,
 		   struct spate_object *o, enum spate_log_cache cache,
@@ -215,11 +225,7 @@ static void answer(struct spate_http_conn *c, const struct spate_http_request *r
 		answered_or_not(c, ok, x, keep_alive);
 		return;
 	}
-	if (!keep_alive)
-		c->close_after = true;
-	c->pumping = x;
-	set_timer(c, SPATE_HTTP_TIMER_SEND);
-	spate_http_pump(c);
+	pump(c, x, keep_alive);
 }
 
 static void answer_status(struct spate_http_conn *c, const struct spate_http_request *r,
@@ -334,7 +340,6 @@ static void fetch(struct spate_http_conn *c, const struct spate_http_request *r,
 	set_timer(c, SPATE_HTTP_TIMER_OFF); /* control has the clock now */
 }
 
-/* ready: what ahead.c knows of r, or NULL. */
 /* An announce or scrape: answered from the raw target, which is never a key of the cache. */
 static bool track(struct spate_http_conn *c, const struct spate_http_request *r)
 {
@@ -358,6 +363,32 @@ static bool track(struct spate_http_conn *c, const struct spate_http_request *r)
 	return true;
 }
 
+/* A representation as one file, which no object is. False: the key is not that of one. */
+static bool serve_torrent(struct spate_http_conn *c, const struct spate_http_request *r,
+			  const struct spate_key *key)
+{
+	struct spate_worker *w = c->s->worker;
+	struct spate_torrent *t = spate_torrents_find_file(w->torrents, key);
+	bool keep_alive = r->keep_alive && !c->close_after, pumping = false, ok;
+	struct spate_http_exchange *x = NULL;
+
+	if (t == NULL || atomic_load_explicit(&t->withdrawn, memory_order_relaxed))
+		return false;
+	SPATE_COUNT(w->stats, http_torrent);
+	if (w->config->access_log) {
+		x = spate_http_exchange_get(c, r->head, r->head_len, (struct spate_slice){0});
+		if (x != NULL)
+			x->parsed = true;
+	}
+	ok = spate_http_respond_torrent(c, r, t, &keep_alive, &x, &pumping);
+	if (!ok || !pumping)
+		answered_or_not(c, ok, x, keep_alive);
+	else
+		pump(c, x, keep_alive);
+	return true;
+}
+
+/* ready: what ahead.c knows of r, or NULL. */
 static void serve(struct spate_http_conn *c, const struct spate_http_request *r,
 		  const struct spate_http_ready *ready)
 {
@@ -409,6 +440,8 @@ static void serve(struct spate_http_conn *c, const struct spate_http_request *r,
 
 	if (o != NULL)
 		spate_cache_pin(w->cache, w->id, o);
+	else if (w->torrents != NULL && serve_torrent(c, r, &key))
+		return;
 	if (o == NULL || w->wall_s >= atomic_load_explicit(&o->expires_s, memory_order_relaxed)) {
 		fetch(c, r, url, &key, o);
 		return;

@@ -5,6 +5,7 @@
 #ifndef SPATE_HTTP_CONN_IMPL_H
 #define SPATE_HTTP_CONN_IMPL_H
 
+#include "dataplane/bt/span.h"
 #include "dataplane/http/conn.h"
 #include "dataplane/http/request.h"
 #include "dataplane/worker.h"
@@ -26,8 +27,11 @@ struct spate_http_exchange {
 	bool large;    /* which pool it is from */
 	bool parsed;   /* head is a whole request; false: a refused one, as far as it came */
 	bool chunked;  /* the pump frames with chunks */
-	struct spate_object *object; /* the pump's, pinned */
-	uint64_t off;                /* the pump's place in it */
+	struct spate_object *object;   /* the pump's, pinned */
+	uint64_t off;                  /* the pump's place in it */
+	struct spate_torrent *torrent; /* in place of object: a span of it, up to `stop` */
+	uint64_t stop;
+	struct spate_span_wait *wait; /* for the part at `off` */
 	struct spate_watch watch;
 	uint32_t head_len;
 	char head[];
@@ -114,6 +118,10 @@ const struct spate_http_ready *spate_http_ready_at(struct spate_http_conn *c, co
 bool spate_http_respond(struct spate_http_conn *c, const struct spate_http_request *r,
 			struct spate_object *o, enum spate_log_cache cache, bool *keep_alive,
 			struct spate_http_exchange **x, bool *pumping);
+/* Likewise from a torrent's bytes as one file (BEP 19). Of several ranges the whole is sent. */
+bool spate_http_respond_torrent(struct spate_http_conn *c, const struct spate_http_request *r,
+				struct spate_torrent *t, bool *keep_alive,
+				struct spate_http_exchange **x, bool *pumping);
 /* An answer of our own: an error, or OPTIONS (204). allow: add Allow. */
 bool spate_http_respond_status(struct spate_http_conn *c, unsigned status, bool head_only,
 			       bool http_1_0, bool keep_alive, struct spate_http_exchange *x);
@@ -126,8 +134,13 @@ bool spate_http_respond_options(struct spate_http_conn *c, bool http_1_0, bool k
 
 /* --- pump.c --- */
 void spate_http_pump(struct spate_http_conn *c); /* queues what is there; may end the exchange */
+struct spate_http_exchange *spate_http_pump_let_go(struct spate_http_conn *c); /* it is done */
 void spate_http_pump_drop(
 	struct spate_http_conn *c); /* the stream is going: let go of the object */
+
+/* --- concat.c: the pump, where x->torrent is set --- */
+void spate_http_concat(struct spate_http_conn *c);
+void spate_http_concat_drop(struct spate_http_exchange *x);
 
 /* --- access.c --- */
 void spate_http_log(struct spate_http_conn *c, struct spate_http_exchange *x, uint64_t sent);

@@ -42,14 +42,18 @@ static void more(struct spate_watch *watch)
 	spate_http_pump(x->conn);
 }
 
-static struct spate_http_exchange *let_go(struct spate_http_conn *c)
+struct spate_http_exchange *spate_http_pump_let_go(struct spate_http_conn *c)
 {
 	struct spate_http_exchange *x = c->pumping;
 	struct spate_worker *w = c->s->worker;
 
-	spate_watch_del(&x->watch);
-	spate_cache_unpin(w->cache, w->id, x->object);
-	x->object = NULL;
+	if (x->torrent != NULL) {
+		spate_http_concat_drop(x);
+	} else {
+		spate_watch_del(&x->watch);
+		spate_cache_unpin(w->cache, w->id, x->object);
+		x->object = NULL;
+	}
 	c->pumping = NULL;
 	return x;
 }
@@ -62,6 +66,10 @@ void spate_http_pump(struct spate_http_conn *c)
 
 	if (c->closing)
 		return;
+	if (x->torrent != NULL) {
+		spate_http_concat(c);
+		return;
+	}
 	while (!spate_sendq_full(&c->s->out)) {
 		/* The state before the bytes: when it says complete, ready() sees all of them. */
 		uint8_t state = atomic_load_explicit(&o->state, memory_order_acquire);
@@ -75,7 +83,7 @@ void spate_http_pump(struct spate_http_conn *c)
 		if (state == SPATE_OBJECT_COMPLETE) {
 			if (x->chunked && !put(c, "0\r\n\r\n", 5))
 				goto fail;
-			spate_http_answered(c, let_go(c), !c->close_after);
+			spate_http_answered(c, spate_http_pump_let_go(c), !c->close_after);
 			if (c->paused && !c->closing)
 				spate_stream_resume(c->s);
 			return;
@@ -96,7 +104,7 @@ fail:
 
 void spate_http_pump_drop(struct spate_http_conn *c)
 {
-	struct spate_http_exchange *x = let_go(c);
+	struct spate_http_exchange *x = spate_http_pump_let_go(c);
 	struct spate_http *h = spate_http_of(c);
 
 	if (h->w->config->access_log)

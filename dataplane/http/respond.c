@@ -308,13 +308,14 @@ static bool bodyless(unsigned status)
 	return status < 200 || status == 204 || status == 304;
 }
 
+/* o NULL: the content is a torrent's, and its body is started by the caller: see *off, *len. */
 static bool respond_one(struct spate_http_conn *c, const struct spate_http_request *r,
-			struct spate_object *o, enum spate_log_cache cache, bool *keep_alive,
-			struct spate_http_exchange **px, bool *pumping)
+			struct spate_object *o, const struct spate_meta *m, uint64_t size,
+			enum spate_log_cache cache, bool *keep_alive,
+			struct spate_http_exchange **px, bool *pumping, uint64_t *body_off,
+			uint64_t *body_len)
 {
 	struct spate_worker *w = c->s->worker;
-	const struct spate_meta *m = atomic_load_explicit(&o->meta, memory_order_acquire);
-	uint64_t size = atomic_load_explicit(&o->size, memory_order_acquire);
 	bool head_only = r->method == SPATE_HTTP_HEAD;
 	enum spate_condition cond = SPATE_CONDITION_PASS;
 	enum spate_range_verdict range = SPATE_RANGE_WHOLE;
@@ -339,7 +340,7 @@ static bool respond_one(struct spate_http_conn *c, const struct spate_http_reque
 			range = spate_http_range(r->range, size, &set);
 		/* Of an unknown size nothing can be promised: the whole, as it comes (14.2 allows
 		 * that). */
-		if (size == SPATE_SIZE_UNKNOWN)
+		if (size == SPATE_SIZE_UNKNOWN || (o == NULL && set.n > 1))
 			range = SPATE_RANGE_WHOLE;
 		if (range == SPATE_RANGE_UNSATISFIABLE)
 			status = 416;
@@ -405,6 +406,11 @@ static bool respond_one(struct spate_http_conn *c, const struct spate_http_reque
 		return false;
 	if (head_only)
 		return true;
+	if (o == NULL) {
+		*body_off = off;
+		*body_len = len;
+		return true;
+	}
 	if (!pump)
 		return queue_range(c, o, off, len);
 	spate_cache_pin(w->cache, w->id, o);
@@ -421,10 +427,40 @@ bool spate_http_respond(struct spate_http_conn *c, const struct spate_http_reque
 			struct spate_http_exchange **x, bool *pumping)
 {
 	struct spate_worker *w = c->s->worker;
-	bool ok = respond_one(c, r, o, cache, keep_alive, x, pumping);
+	const struct spate_meta *m = atomic_load_explicit(&o->meta, memory_order_acquire);
+	uint64_t size = atomic_load_explicit(&o->size, memory_order_acquire);
+	bool ok = respond_one(c, r, o, m, size, cache, keep_alive, x, pumping, NULL, NULL);
 
 	spate_cache_unpin(w->cache, w->id, o);
 	return ok;
+}
+
+bool spate_http_respond_torrent(struct spate_http_conn *c, const struct spate_http_request *r,
+				struct spate_torrent *t, bool *keep_alive,
+				struct spate_http_exchange **px, bool *pumping)
+{
+	uint64_t off = 0, len = 0;
+	struct spate_http_exchange *x;
+
+	if (!respond_one(c, r, NULL, t->file_meta, t->bytes, SPATE_LOG_HIT, keep_alive, px, pumping,
+			 &off, &len))
+		return false;
+	if (len == 0)
+		return true;
+	if (*px == NULL) {
+		*px = spate_http_exchange_get(c, r->head, r->head_len, (struct spate_slice){0});
+		if (*px == NULL)
+			return false;
+		(*px)->parsed = true;
+	}
+	x = *px;
+	spate_torrent_ref(t);
+	x->torrent = t;
+	x->off = off;
+	x->stop = off + len;
+	x->end = UINT64_MAX;
+	*pumping = true;
+	return true;
 }
 
 /* --- answers of our own --- */
