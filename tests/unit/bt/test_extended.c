@@ -1,0 +1,327 @@
+/* test_extended.c: BEP 10 and its messages, BEP 52 hash requests, and shares where a rate is set.
+ */
+#include "wire_rig.h"
+
+#include "dataplane/bt/bencode.h"
+#include "dataplane/bt/merkle.h"
+
+#define V1     (&t.m.v1->t)
+#define HYBRID (&t.m.hybrid->t)
+
+static const char names[] = "\0d1:md11:lt_donthavei9e11:ut_metadatai7e6:ut_pexi8eee";
+
+static void handshake_says_what_we_are(void **state)
+{
+	struct spate_stream_mem *p = rig_connect(V1, V1->infohash, SPATE_BT_RESERVED_EXT, 0);
+	static const char *has[] = {"11:ut_metadatai1e", "6:ut_pexi2e",       "11:lt_donthavei3e",
+				    "4:reqqi512e",       "11:upload_onlyi1e", "6:yourip"};
+	char size[64];
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(has) / sizeof(has[0]); i++)
+		assert_non_null(memmem(p->out, p->out_len, has[i], strlen(has[i])));
+	snprintf(size, sizeof(size), "13:metadata_sizei%ue", V1->info_len);
+	assert_non_null(memmem(p->out, p->out_len, size, strlen(size)));
+	spate_stream_mem_close(p);
+}
+
+/* Strictly valid, keys in order. */
+static void handshake_is_canonical(void **state)
+{
+	struct spate_stream_mem *p =
+		rig_connect(V1, V1->infohash, SPATE_BT_RESERVED_EXT, SPATE_BT_RESERVED_FAST);
+	struct spate_bstr key, last = {(const uint8_t *)"", 0};
+	const uint8_t *m;
+	struct spate_bdec d;
+	uint32_t len;
+
+	(void)state;
+	p->out_len -= SPATE_BT_HANDSHAKE;
+	memmove(p->out, p->out + SPATE_BT_HANDSHAKE, p->out_len);
+	rig_expect(p, SPATE_BT_HAVE_ALL, NULL);
+	m = rig_expect(p, SPATE_BT_EXTENDED, &len);
+	spate_bdec_init(&d, m + 1, len - 2);
+	assert_true(spate_bdec_dict(&d));
+	while (spate_bdec_more(&d) && spate_bdec_str(&d, &key)) {
+		size_t n = key.len < last.len ? key.len : last.len;
+		int order = memcmp(last.p, key.p, n);
+
+		assert_true(order < 0 || (order == 0 && last.len < key.len));
+		last = key;
+		spate_bdec_skip(&d);
+	}
+	assert_true(spate_bdec_ok(&d));
+	assert_ptr_equal(d.p, m + len - 1);
+	spate_stream_mem_close(p);
+}
+
+static void metadata_is_handed_out(void **state)
+{
+	struct spate_stream_mem *p = rig_peer();
+	const uint8_t *m, *info;
+	char head[96];
+	uint32_t len;
+	int n;
+
+	(void)state;
+	rig_say(p, SPATE_BT_EXTENDED, names, sizeof(names) - 1);
+	rig_say(p, SPATE_BT_EXTENDED, "\1d8:msg_typei0e5:piecei0ee", 26);
+	m = rig_expect(p, SPATE_BT_EXTENDED, &len);
+	n = snprintf(head, sizeof(head), "\7d8:msg_typei1e5:piecei0e10:total_sizei%uee",
+		     V1->info_len);
+	assert_memory_equal(m, head, n);
+	info = m + n;
+	assert_int_equal(len - 1 - (uint32_t)n, V1->info_len);
+	assert_memory_equal(info, V1->info, V1->info_len);
+	spate_stream_mem_close(p);
+}
+
+static void metadata_outside_is_rejected(void **state)
+{
+	struct spate_stream_mem *p = rig_peer();
+	const uint8_t *m;
+
+	(void)state;
+	rig_say(p, SPATE_BT_EXTENDED, names, sizeof(names) - 1);
+	rig_say(p, SPATE_BT_EXTENDED, "\1d8:msg_typei0e5:piecei9ee", 26);
+	m = rig_expect(p, SPATE_BT_EXTENDED, NULL);
+	assert_memory_equal(m, "\7d8:msg_typei2e5:piecei9ee", 26);
+	spate_stream_mem_close(p);
+}
+
+/* A long one, in small pieces, so that it is put together in a place of its own. */
+static void handshake_in_pieces(void **state)
+{
+	struct spate_stream_mem *p = rig_peer();
+	char m[600];
+	int n = snprintf(m + 5, sizeof(m) - 5, "%cd1:md11:ut_metadatai7ee1:v300:%0300dee", 0, 0);
+
+	(void)state;
+	n--; /* one e is enough */
+	spate_bt_put32((uint8_t *)m, (uint32_t)n + 1);
+	m[4] = SPATE_BT_EXTENDED;
+	for (int at = 0; at < n + 5; at += 7)
+		spate_stream_mem_send(p, m + at, at + 7 < n + 5 ? 7 : (size_t)(n + 5 - at));
+	assert_int_equal(t.w->bt->bigs.used, 0);
+	rig_say(p, SPATE_BT_EXTENDED, "\1d8:msg_typei0e5:piecei0ee", 26);
+	rig_expect(p, SPATE_BT_EXTENDED, NULL);
+	spate_stream_mem_close(p);
+}
+
+/* --- BEP 52 --- */
+
+static void ask_hashes(struct spate_stream_mem *p, const uint8_t *root, uint32_t base,
+		       uint32_t index, uint32_t len, uint32_t proofs)
+{
+	uint8_t r[48];
+
+	memcpy(r, root, 32);
+	spate_bt_put32(r + 32, base);
+	spate_bt_put32(r + 36, index);
+	spate_bt_put32(r + 40, len);
+	spate_bt_put32(r + 44, proofs);
+	rig_say(p, SPATE_BT_HASH_REQUEST, r, sizeof(r));
+}
+
+static struct spate_stream_mem *v2_peer(const uint8_t *infohash)
+{
+	struct spate_stream_mem *p =
+		rig_connect(HYBRID, infohash, 0, SPATE_BT_RESERVED_FAST | SPATE_BT_RESERVED_V2);
+
+	p->out_len -= SPATE_BT_HANDSHAKE;
+	memmove(p->out, p->out + SPATE_BT_HANDSHAKE, p->out_len);
+	rig_expect(p, SPATE_BT_HAVE_ALL, NULL);
+	rig_expect(p, SPATE_BT_UNCHOKE, NULL);
+	return p;
+}
+
+static void hashes_are_answered_by_either_infohash(void **state)
+{
+	const uint8_t *hash[] = {HYBRID->infohash, HYBRID->infohash_v2};
+	const struct spate_torrent_file *f = &HYBRID->files[1]; /* 70000 bytes: 5 leaves */
+
+	(void)state;
+	assert_int_equal(f->nleaves, 5);
+	for (int i = 0; i < 2; i++) {
+		struct spate_stream_mem *p = v2_peer(hash[i]);
+		const uint8_t *m;
+		uint8_t node[32];
+		uint32_t len;
+
+		ask_hashes(p, f->root, 1, 2, 2, 1); /* pieces are 2 leaves; then one uncle */
+		m = rig_expect(p, SPATE_BT_HASHES, &len);
+		assert_int_equal(len, 1 + 48 + 3 * 32);
+		spate_merkle_node(f, 1, 2, node);
+		assert_memory_equal(m + 48, node, 32);
+		spate_merkle_node(f, 2, 0, node);
+		assert_memory_equal(m + 48 + 64, node, 32);
+		spate_stream_mem_close(p);
+	}
+}
+
+static void unknown_roots_are_rejected(void **state)
+{
+	struct spate_stream_mem *p = v2_peer(HYBRID->infohash_v2);
+	uint8_t root[32] = {1};
+	uint32_t len;
+
+	(void)state;
+	ask_hashes(p, root, 1, 0, 2, 0);
+	rig_expect(p, SPATE_BT_HASH_REJECT, &len);
+	assert_int_equal(len, 49);
+	spate_stream_mem_close(p);
+}
+
+static void hashing_is_bounded(void **state)
+{
+	struct spate_stream_mem *p = v2_peer(HYBRID->infohash_v2);
+	const uint8_t *m;
+	uint8_t id;
+
+	(void)state;
+	for (unsigned i = 0; i < 40000 && t.stats.bt_hash_rejects == 0; i++) {
+		ask_hashes(p, HYBRID->files[1].root, 0, 0, 8, 0);
+		ask_hashes(p, HYBRID->files[1].root, 1, 0, 4, 0);
+		while (rig_next(p, &id, &m) > 0)
+			;
+	}
+	assert_true(t.stats.bt_hash_rejects > 0);
+	spate_stream_mem_close(p);
+}
+
+/* --- rates and slots --- */
+
+static unsigned pieces_in(struct spate_stream_mem *p)
+{
+	const uint8_t *m;
+	unsigned n = 0;
+	uint8_t id;
+
+	while (rig_next(p, &id, &m) > 0)
+		n += id == SPATE_BT_PIECE;
+	return n;
+}
+
+static void peer_rate_is_kept(void **state)
+{
+	struct spate_stream_mem *p = rig_peer();
+	unsigned n;
+
+	(void)state;
+	t.config.bt_peer_rate = 1 << 20; /* a quarter of a second's worth is saved up */
+	for (unsigned i = 0; i < 200; i++)
+		rig_request(p, i % 5, 0, 16384);
+	n = pieces_in(p);
+	assert_in_range(n, 16, 18);
+	for (unsigned i = 0; i < 20; i++) { /* a second, by ticks of 50 ms */
+		t.w->now_us += 50000;
+		spate_stream_mem_timeout(p);
+		n += pieces_in(p);
+	}
+	assert_in_range(n, 16 + 62, 18 + 66);
+	spate_stream_mem_close(p);
+}
+
+static void swarm_rate_is_shared_evenly(void **state)
+{
+	struct spate_stream_mem *p[2];
+	unsigned n[2] = {0, 0};
+
+	(void)state;
+	t.config.bt_rate = 1 << 20;
+	for (int i = 0; i < 2; i++) {
+		p[i] = rig_peer();
+		rig_say(p[i], SPATE_BT_INTERESTED, NULL, 0);
+		rig_expect(p[i], SPATE_BT_UNCHOKE, NULL);
+	}
+	for (unsigned i = 0; i < 100; i++)
+		for (int k = 0; k < 2; k++)
+			rig_request(p[k], i % 5, 0, 16384);
+	for (unsigned i = 0; i < 40; i++) {
+		t.w->now_us += 50000;
+		spate_stream_mem_timeout(p[0]); /* only one of them keeps time */
+		for (int k = 0; k < 2; k++)
+			n[k] += pieces_in(p[k]);
+	}
+	assert_in_range(n[0] + n[1], 138, 150);
+	assert_true(n[0] > n[1] ? n[0] - n[1] < 20 : n[1] - n[0] < 20);
+	for (int i = 0; i < 2; i++)
+		spate_stream_mem_close(p[i]);
+}
+
+static bool told(struct spate_stream_mem *p, uint8_t what)
+{
+	const uint8_t *m;
+	bool is = false;
+	uint8_t id;
+
+	while (rig_next(p, &id, &m) > 0)
+		is |= id == what;
+	return is;
+}
+
+static void slots_are_kept_and_passed_on(void **state)
+{
+	struct spate_stream_mem *p[3];
+
+	(void)state;
+	t.config.bt_rate = 1 << 20; /* two slots */
+	for (int i = 0; i < 3; i++) {
+		p[i] = rig_peer();
+		rig_say(p[i], SPATE_BT_INTERESTED, NULL, 0);
+	}
+	assert_true(told(p[0], SPATE_BT_UNCHOKE));
+	assert_true(told(p[1], SPATE_BT_UNCHOKE));
+	assert_false(told(p[2], SPATE_BT_UNCHOKE));
+	rig_request(p[2], 0, 0, 100); /* choked: rejected, with BEP 6 */
+	assert_true(told(p[2], SPATE_BT_REJECT));
+	spate_stream_mem_close(p[0]);
+	assert_true(told(p[2], SPATE_BT_UNCHOKE));
+	spate_stream_mem_close(p[1]);
+	spate_stream_mem_close(p[2]);
+}
+
+static void optimistic_unchoke_gives_the_slowest_ones_place(void **state)
+{
+	struct spate_stream_mem *p[3];
+
+	(void)state;
+	t.config.bt_rate = 1 << 20;
+	for (int i = 0; i < 3; i++) {
+		p[i] = rig_peer();
+		rig_say(p[i], SPATE_BT_INTERESTED, NULL, 0);
+		while (told(p[i], 255))
+			;
+	}
+	rig_request(p[0], 0, 0, 16384); /* p[1] takes nothing */
+	assert_true(told(p[0], SPATE_BT_PIECE));
+	t.w->now_us += 31000000;
+	spate_stream_mem_timeout(p[0]);
+	assert_true(told(p[2], SPATE_BT_UNCHOKE));
+	assert_true(told(p[1], SPATE_BT_CHOKE));
+	assert_false(told(p[0], SPATE_BT_CHOKE));
+	for (int i = 0; i < 3; i++)
+		spate_stream_mem_close(p[i]);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, rig_set_up, rig_tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(handshake_says_what_we_are),
+		CASE(handshake_is_canonical),
+		CASE(metadata_is_handed_out),
+		CASE(metadata_outside_is_rejected),
+		CASE(handshake_in_pieces),
+		CASE(hashes_are_answered_by_either_infohash),
+		CASE(unknown_roots_are_rejected),
+		CASE(hashing_is_bounded),
+		CASE(peer_rate_is_kept),
+		CASE(swarm_rate_is_shared_evenly),
+		CASE(slots_are_kept_and_passed_on),
+		CASE(optimistic_unchoke_gives_the_slowest_ones_place),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
