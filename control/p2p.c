@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "control/config/values.h"
+#include "dataplane/bt/utp.h"
 
 const char *spate_p2p_group(const char *text, uint8_t group, struct spate_tracker_prefix *out,
 			    unsigned room, unsigned *n)
@@ -93,6 +94,17 @@ int spate_p2p_dgrams(const struct spate_config *cfg, struct spate_dgram_listener
 	for (unsigned i = 0; i < cfg->p2p.tracker_count; i++, ++*n) {
 		addr_of(&l[*n].addr, &cfg->p2p.tracker[i]);
 		l[*n].app = &spate_tracker_udp;
+	}
+	/* A port that the tracker has (then uTP is no business of it) stays the tracker's. */
+	for (unsigned i = 0; i < cfg->p2p.listen_count; i++) {
+		bool taken = false;
+
+		for (unsigned k = 0; k < cfg->p2p.tracker_count; k++)
+			taken |= cfg->p2p.tracker[k].port == cfg->p2p.listen[i].port;
+		if (taken)
+			continue;
+		addr_of(&l[*n].addr, &cfg->p2p.listen[i]);
+		l[(*n)++].app = &spate_utp_app;
 	}
 	return 0;
 }

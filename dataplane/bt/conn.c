@@ -111,6 +111,7 @@ static void greet(struct spate_bt_conn *c, const uint8_t *p)
 	spate_seed_join(seed, c);
 	c->can_ext = (reserved[5] & SPATE_BT_RESERVED_EXT) != 0;
 	c->can_fast = (reserved[7] & SPATE_BT_RESERVED_FAST) != 0;
+	c->v2 = memcmp(hash, t->infohash, SPATE_INFOHASH_BYTES) != 0;
 	c->can_v2 = t->hybrid && (reserved[7] & SPATE_BT_RESERVED_V2) != 0;
 	out[SPATE_BT_PROTOCOL_LEN + 5] = SPATE_BT_RESERVED_EXT;
 	out[SPATE_BT_PROTOCOL_LEN + 7] =

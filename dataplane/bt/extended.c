@@ -7,6 +7,7 @@
 
 #include "dataplane/bt/bencode.h"
 #include "dataplane/bt/impl.h"
+#include "dataplane/bt/tracker.h"
 
 #define METADATA_PIECE 16384u /* BEP 9 */
 
@@ -188,7 +189,49 @@ void spate_bt_offer_again(struct spate_bt_conn *c)
 		spate_bt_say_numbers(c, SPATE_BT_HAVE, 1, c->gone[--c->ngone], 0, 0);
 }
 
+/* --- BEP 11 --- */
+
+#define PEX_PEERS 50u /* BEP 11: at most so many in a message */
+
+static void put_added(struct spate_benc *e, const char *name, const char *flags,
+		      const struct spate_peer_list *l, unsigned bytes)
+{
+	uint8_t none[PEX_PEERS] = {0};
+
+	if (l->n == 0)
+		return;
+	spate_benc_text(e, name);
+	spate_benc_str(e, l->to, (size_t)l->n * bytes);
+	spate_benc_text(e, flags);
+	spate_benc_str(e, none, l->n);
+}
+
+/*
+ * What the swarm store names now. A peer is told some of a large swarm again and again rather than
+ * what has changed: that would have to be remembered for each.
+ */
 void spate_bt_say_pex(struct spate_bt_conn *c)
 {
-	(void)c;
+	const struct spate_torrent *t = c->seed->t;
+	uint8_t four[PEX_PEERS * 6], six[PEX_PEERS * 18], text[2048];
+	struct spate_peer_list v4 = {.to = four, .want = PEX_PEERS / 2};
+	struct spate_peer_list v6 = {.to = six, .want = PEX_PEERS / 2};
+	struct spate_benc e;
+
+	if (c->ext[SPATE_BT_EXT_PEX] == 0)
+		return;
+	spate_tracker_pex(c->s->worker, c->v2 ? t->infohash_v2 : t->infohash, &c->s->peer, &v4,
+			  &v6);
+	if (v4.n + v6.n == 0)
+		return;
+	spate_benc_init(&e, text, sizeof(text));
+	spate_benc_dict(&e);
+	put_added(&e, "added", "added.f", &v4, 6);
+	put_added(&e, "added6", "added6.f", &v6, 18);
+	spate_benc_end(&e);
+	if (e.full)
+		return;
+	say_head(c, c->ext[SPATE_BT_EXT_PEX], e.len);
+	spate_bt_say(c, text, e.len);
+	SPATE_COUNT(c->s->worker->stats, bt_pex);
 }

@@ -4,6 +4,7 @@
 
 #include "dataplane/bt/bencode.h"
 #include "dataplane/bt/merkle.h"
+#include "dataplane/bt/tracker.h"
 
 #define V1     (&t.m.v1->t)
 #define HYBRID (&t.m.hybrid->t)
@@ -106,6 +107,37 @@ static void handshake_in_pieces(void **state)
 	rig_say(p, SPATE_BT_EXTENDED, "\1d8:msg_typei0e5:piecei0ee", 26);
 	rig_expect(p, SPATE_BT_EXTENDED, NULL);
 	spate_stream_mem_close(p);
+}
+
+static void peers_are_named_each_minute(void **state)
+{
+	struct spate_tracker_setup setup = {
+		.workers = 1, .interval_s = 120, .memory_bytes = 1 << 20};
+	struct spate_peer_announce a = {.infohash = V1->infohash,
+					.peer = {.port = 7777},
+					.event = SPATE_PEER_STARTED,
+					.now_s = 1};
+	struct spate_swarm_answer answer = {0};
+	struct spate_stream_mem *p;
+	const uint8_t *m;
+
+	(void)state;
+	assert_int_equal(spate_tracker_create(&t.w->tracker, &setup), 0);
+	a.peer.ip[10] = a.peer.ip[11] = 0xff;
+	memcpy(a.peer.ip + 12, "\x0a\1\2\3", 4);
+	spate_swarms_announce(spate_tracker_swarms(t.w->tracker), &a, &answer);
+	p = rig_peer();
+	rig_say(p, SPATE_BT_EXTENDED, names, sizeof(names) - 1);
+	t.w->now_us += SPATE_BT_PEX_US + 1;
+	spate_stream_mem_timeout(p);
+	m = rig_expect(p, SPATE_BT_EXTENDED, NULL);
+	assert_memory_equal(m,
+			    "\10d5:added6:\x0a\1\2\3\x1e\x61"
+			    "7:added.f1:\0e",
+			    30);
+	spate_stream_mem_close(p);
+	spate_tracker_destroy(t.w->tracker);
+	t.w->tracker = NULL;
 }
 
 /* --- BEP 52 --- */
@@ -314,6 +346,7 @@ int main(void)
 		CASE(metadata_is_handed_out),
 		CASE(metadata_outside_is_rejected),
 		CASE(handshake_in_pieces),
+		CASE(peers_are_named_each_minute),
 		CASE(hashes_are_answered_by_either_infohash),
 		CASE(unknown_roots_are_rejected),
 		CASE(hashing_is_bounded),
