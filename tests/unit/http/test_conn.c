@@ -813,7 +813,7 @@ static void ahead_is_for_one_burst(void **state)
 	m->s.app->ahead(&a, 1);
 	assert_int_equal(t.w->http->nready, 1);
 	t.w->burst++;
-	strcpy(data, "OPTIONS /a HTTP/1.0\r\n\r\n");
+	strcpy(data, "OPTIONS /a HTTP/1.0\r\nUser-Agent: as long as the other one\r\n\r\n");
 	assert_int_equal(m->s.app->recv(&m->s, (uint8_t *)data, strlen(data)), strlen(data));
 	spate_stream_mem_take(m, SIZE_MAX);
 	assert_has(m, "HTTP/1.1 204 ");
