@@ -53,7 +53,19 @@ static void put(struct head *h, const char *p, size_t n)
 	h->len += n;
 }
 
-#define PUT(h, literal) put((h), "" literal, sizeof(literal) - 1)
+/* Inlined, so that a literal is a few stores of known size: a head is made of a dozen. */
+static inline __attribute__((always_inline)) void put_literal(struct head *h, const char *p,
+							      size_t n)
+{
+	if (__builtin_expect(n > sizeof(h->buf) - h->len, 0)) {
+		put(h, p, n);
+		return;
+	}
+	memcpy(h->buf + h->len, p, n);
+	h->len += n;
+}
+
+#define PUT(h, literal) put_literal((h), "" literal, sizeof(literal) - 1)
 
 static void put_u64(struct head *h, uint64_t v)
 {
@@ -70,17 +82,22 @@ static void put_u64(struct head *h, uint64_t v)
 static void begin(struct head *h, struct spate_http_conn *c, unsigned status)
 {
 	struct spate_stats *st = c->s->worker->stats;
-	struct spate_slice reason = spate_http_reason(status);
 
 	h->env = &c->s->worker->sendq;
 	h->q = &c->s->out;
 	h->ok = true;
 	h->len = 0;
-	PUT(h, "HTTP/1.1 ");
-	put_u64(h, status);
-	PUT(h, " ");
-	put(h, reason.p, reason.len);
-	PUT(h, "\r\n");
+	if (status == 200) {
+		PUT(h, "HTTP/1.1 200 OK\r\n");
+	} else {
+		struct spate_slice reason = spate_http_reason(status);
+
+		PUT(h, "HTTP/1.1 ");
+		put_u64(h, status);
+		PUT(h, " ");
+		put(h, reason.p, reason.len);
+		PUT(h, "\r\n");
+	}
 	if (status < 300)
 		SPATE_COUNT(st, http_2xx);
 	else if (status < 400)

@@ -317,6 +317,24 @@ void spate_mem_pair(struct spate_port *a, struct spate_port *b)
 	mem_of(b)->peer = a;
 }
 
+void spate_mem_deliver(struct spate_port *p)
+{
+	struct mem *m = mem_of(p), *from = mem_of(m->peer);
+
+	while (m->bufs_free != 0 && from->ring_head != from->ring_tail) {
+		uint32_t buf = m->buf_free[m->bufs_free - 1];
+		size_t len =
+			take(from, m->bufs + (size_t)buf * m->stride + HEAD_PAD,
+			     m->stride - HEAD_PAD, from->setup.tso_whole, !m->setup.rx_checked);
+
+		if (len == 0)
+			continue;
+		m->bufs_free--;
+		m->buf_len[buf] = (uint32_t)len;
+		m->given[m->given_tail++ & (m->setup.rx_packets - 1)] = buf;
+	}
+}
+
 size_t spate_mem_take(struct spate_port *p, uint8_t *buf, size_t cap)
 {
 	struct mem *m = mem_of(p);

@@ -41,6 +41,11 @@ int spate_mem_open(struct spate_port *p, const struct spate_mem_setup *setup);
 void spate_mem_pair(struct spate_port *a, struct spate_port *b);
 size_t spate_mem_take(struct spate_port *p, uint8_t *buf, size_t cap);
 bool spate_mem_give(struct spate_port *p, const uint8_t *bytes, size_t n);
+/*
+ * Gathers what the other side of the pair has sent into p's receive buffers now, so that p's rx
+ * only hands it out: the wire and the device, for who measures p's stack. As far as p has buffers.
+ */
+void spate_mem_deliver(struct spate_port *p);
 unsigned spate_mem_sent(
 	const struct spate_port *p); /* packets sent and not yet taken (a TSO packet is one) */
 

@@ -70,6 +70,13 @@ uint64_t spate_sendq_iov(struct spate_sendq_env *e, struct spate_sendq *q, uint6
 			 uint64_t len, struct iovec *iov, unsigned max, unsigned *n,
 			 enum spate_sendq_stop *stop, struct spate_object **dry, uint64_t *dry_off);
 
+/* Fetches what release will read first. */
+static inline void spate_sendq_ahead(const struct spate_sendq *q)
+{
+	__builtin_prefetch(q->head, 1);
+	__builtin_prefetch(q->tail, 1);
+}
+
 void spate_sendq_release(struct spate_sendq_env *e, struct spate_sendq *q, uint64_t upto);
 void spate_sendq_clear(struct spate_sendq_env *e, struct spate_sendq *q);
 

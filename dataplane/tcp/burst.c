@@ -28,6 +28,16 @@ static struct spate_tcp_conn *guess(const struct spate_tcp *t, uint32_t hash)
 	return NULL;
 }
 
+/* What an ACK that takes in all of c's queue looks at: its first run, its first bytes. */
+static void fetch_sent(const struct spate_tcp_conn *c)
+{
+	if (c->snd_una == c->snd_nxt)
+		return;
+	__builtin_prefetch(c->runs.head, 1);
+	if (c->q != NULL)
+		spate_sendq_ahead(c->q);
+}
+
 /* Bytes that the user will be given just so, if nothing before them in this burst ends c. */
 static bool in_order(const struct spate_tcp_conn *c, const struct tcp_seg *s)
 {
@@ -61,6 +71,8 @@ void spate_tcp_input_burst(struct spate_tcp *t, const struct spate_tcp_in *in, u
 	for (unsigned i = 0; i < n; i++) {
 		struct spate_tcp_conn *c = who[i];
 
+		if (c != NULL)
+			fetch_sent(c);
 		/* One user a burst is enough: streams all have the same. */
 		if (c == NULL || !in_order(c, &seg[i]) || c->user == NULL ||
 		    c->user->ahead == NULL || (user != NULL && user != c->user))

@@ -47,12 +47,19 @@ void spate_tcp_config_init(struct spate_tcp_config *cfg)
 	};
 }
 
+#define HUGE_WORTH ((size_t)8 << 20)
+
 static void *reserve(size_t bytes)
 {
 	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	return p == MAP_FAILED ? NULL : p;
+	if (p == MAP_FAILED)
+		return NULL;
+	/* Looked up at random, by every segment: a TLB miss each in small pages. */
+	if (bytes >= HUGE_WORTH)
+		madvise(p, bytes, MADV_HUGEPAGE);
+	return p;
 }
 
 static void set_now(struct spate_tcp *t, uint64_t now_us)
