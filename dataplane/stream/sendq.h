@@ -70,10 +70,14 @@ uint64_t spate_sendq_iov(struct spate_sendq_env *e, struct spate_sendq *q, uint6
 			 uint64_t len, struct iovec *iov, unsigned max, unsigned *n,
 			 enum spate_sendq_stop *stop, struct spate_object **dry, uint64_t *dry_off);
 
-/* Fetches what release will read first. */
+/*
+ * Fetches what release will read, and all of the first node: what is given back last is taken
+ * first, for the next response's head.
+ */
 static inline void spate_sendq_ahead(const struct spate_sendq *q)
 {
-	__builtin_prefetch(q->head, 1);
+	for (unsigned at = 0; at < SPATE_SENDQ_NODE_BYTES; at += 64)
+		__builtin_prefetch((const char *)q->head + at, 1);
 	__builtin_prefetch(q->tail, 1);
 }
 

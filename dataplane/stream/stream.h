@@ -52,8 +52,8 @@ enum spate_close_why {
 
 /* Bytes that recv may be about to get. */
 struct spate_stream_ahead {
-	struct spate_stream *s;
-	const uint8_t *data; /* stay where they are until worker->burst moves */
+	struct spate_stream *s; /* only its worker is sure, and ctx: NULL before accept */
+	const uint8_t *data;    /* stay where they are until worker->burst moves */
 	size_t len;
 };
 

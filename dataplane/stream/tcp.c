@@ -31,6 +31,7 @@ struct spate_stream_tcp {
 	struct listener *listeners;
 	unsigned nlisteners;
 	bool stopping;
+	const struct spate_stream_app *app; /* of the stream accepted last */
 };
 
 static struct spate_tcp_conn *conn_of(struct spate_stream *s)
@@ -104,6 +105,7 @@ static bool on_accepted(struct spate_tcp_conn *c, void *ctx)
 		SPATE_COUNT(w->stats, conn_refused);
 		return false;
 	}
+	k->app = s->s.app;
 	s->next = k->all;
 	if (k->all != NULL)
 		k->all->prev = &s->next;
@@ -122,20 +124,30 @@ static size_t on_data(struct spate_tcp_conn *c, const uint8_t *p, size_t n)
 	return s->app->recv(s, p, n);
 }
 
+/* A stream that is not accepted yet has no app: as good a guess as any is that of the last one. */
 static void on_ahead(const struct spate_tcp_ahead *a, unsigned n)
 {
 	struct spate_stream_ahead to[SPATE_STREAM_AHEAD];
-	const struct spate_stream_app *app = stream_of(a[0].c)->s.app;
+	struct stream *first = stream_of(a[0].c);
+	struct spate_stream_tcp *k =
+		a[0].listener != NULL ? ((struct listener *)a[0].listener)->k : first->k;
+	const struct spate_stream_app *app = k->app;
 	unsigned m = 0;
 
 	static_assert(SPATE_TCP_BURST <= SPATE_STREAM_AHEAD, "a burst fits");
-	if (app->ahead == NULL)
+	if (app == NULL || app->ahead == NULL)
 		return;
-	for (unsigned i = 0; i < n; i++)
-		if (stream_of(a[i].c)->s.app == app)
-			to[m++] = (struct spate_stream_ahead){&stream_of(a[i].c)->s, a[i].data,
-							      a[i].len};
-	app->ahead(to, m);
+	for (unsigned i = 0; i < n; i++) {
+		struct stream *s = stream_of(a[i].c);
+
+		if (a[i].listener != NULL)
+			s->s.worker = k->w;
+		else if (s->s.app != app)
+			continue;
+		to[m++] = (struct spate_stream_ahead){&s->s, a[i].data, a[i].len};
+	}
+	if (m != 0)
+		app->ahead(to, m);
 }
 
 static void undry(struct spate_watch *w)

@@ -41,8 +41,19 @@ static void fetch_sent(const struct spate_tcp_conn *c)
 /* Bytes that the user will be given just so, if nothing before them in this burst ends c. */
 static bool in_order(const struct spate_tcp_conn *c, const struct tcp_seg *s)
 {
-	return c->state == SPATE_TCP_ESTABLISHED && s->seq == c->rcv_nxt && s->len != 0 &&
-	       c->held == NULL && !(c->flags & (F_DEAD | F_PAUSED));
+	return (c->state == SPATE_TCP_ESTABLISHED || c->state == SPATE_TCP_SYN_RCVD) &&
+	       s->seq == c->rcv_nxt && s->len != 0 && c->held == NULL &&
+	       !(c->flags & (F_DEAD | F_PAUSED));
+}
+
+/* Whose bytes they will be; of a connection that these bytes' ACK makes, its listener's user. */
+static const struct spate_tcp_user *user_of(const struct spate_tcp_conn *c, void **listener)
+{
+	*listener = NULL;
+	if (c->state != SPATE_TCP_SYN_RCVD || (c->flags & F_CLIENT))
+		return c->user;
+	*listener = c->cc.listener->ctx;
+	return c->cc.listener->user;
 }
 
 void spate_tcp_input_burst(struct spate_tcp *t, const struct spate_tcp_in *in, unsigned n)
@@ -70,15 +81,20 @@ void spate_tcp_input_burst(struct spate_tcp *t, const struct spate_tcp_in *in, u
 	}
 	for (unsigned i = 0; i < n; i++) {
 		struct spate_tcp_conn *c = who[i];
+		const struct spate_tcp_user *u;
+		void *listener;
 
-		if (c != NULL)
-			fetch_sent(c);
-		/* One user a burst is enough: streams all have the same. */
-		if (c == NULL || !in_order(c, &seg[i]) || c->user == NULL ||
-		    c->user->ahead == NULL || (user != NULL && user != c->user))
+		if (c == NULL)
 			continue;
-		user = c->user;
-		ahead[nahead++] = (struct spate_tcp_ahead){c, seg[i].data, seg[i].len};
+		fetch_sent(c);
+		if (!in_order(c, &seg[i]))
+			continue;
+		u = user_of(c, &listener);
+		/* One user a burst is enough: streams all have the same. */
+		if (u == NULL || u->ahead == NULL || (user != NULL && user != u))
+			continue;
+		user = u;
+		ahead[nahead++] = (struct spate_tcp_ahead){c, seg[i].data, seg[i].len, listener};
 	}
 	if (nahead != 0)
 		user->ahead(ahead, nahead);

@@ -124,6 +124,7 @@ struct spate_tcp_ahead {
 	struct spate_tcp_conn *c;
 	const uint8_t *data; /* in the packet: there until the end of spate_tcp_input_burst */
 	size_t len;
+	void *listener; /* not NULL: accepted() comes first; the listener's ctx */
 };
 
 struct spate_tcp_user {

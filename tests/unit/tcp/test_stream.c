@@ -239,6 +239,40 @@ static void test_burst(void **state)
 	assert_int_equal(spate_tcp_count(x.edge.t, SPATE_TCP_DROP_CHECKSUM), 1);
 }
 
+/* The request may come with the ACK that makes the connection: the stream is not there yet, but its
+ * app is known from the one before. */
+static void test_burst_of_a_new_connection(void **state)
+{
+	struct spate_addr peer;
+	struct spate_tcp_conn *c;
+	struct spate_sendq q;
+	uint8_t frame[HOST_FRAME_MAX];
+	struct spate_tcp_in in;
+	size_t n;
+
+	run_ms(5);
+	host_addr(2, false, 80, &peer);
+	spate_sendq_init(&q);
+	assert_int_equal(spate_tcp_connect(x.viewer.t, NULL, &peer, &viewer, &c), 0);
+	spate_tcp_attach(c, &q);
+	host_flush(&x.viewer);
+	move(&x.viewer, &x.edge);
+	host_flush(&x.edge);
+	spate_sendq_bytes(&x.viewer.env, &q, "hello", 5);
+	move(&x.edge, &x.viewer);
+	host_flush(&x.viewer);
+	n = host_take(&x.viewer, frame);
+	assert_true(host_segment(&x.edge, frame, n, &in));
+	spate_tcp_input_burst(x.edge.t, &in, 1);
+	assert_int_equal(x.nahead, 1);
+	assert_memory_equal(x.ahead[0].data, "hello", 5);
+	assert_ptr_equal(x.ahead[0].s->worker, &x.w);
+	assert_ptr_equal(x.ahead[0].s, x.s);
+	assert_int_equal(x.ngot, 5);
+	spate_sendq_clear(&x.viewer.env, &q);
+	spate_tcp_abort(c);
+}
+
 static void test_both_finish(void **state)
 {
 	run_ms(5);
@@ -425,6 +459,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_request_and_response),
 		TEST(test_burst),
+		TEST(test_burst_of_a_new_connection),
 		TEST(test_both_finish),
 		TEST(test_pause_and_resume),
 		TEST(test_abort_is_told_later),
