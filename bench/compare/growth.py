@@ -14,18 +14,10 @@ import rows  # noqa: E402
 import servers  # noqa: E402
 
 
-def measure(r, case, server, url, seconds, connections, here, more=(), warmup=0.3):
-    if client.have_load():
-        try:
-            client.load(here, url, warmup, connections, more=more, warmup=0)
-        except servers.Failed:
-            pass  # thousands of handshakes at once: what counts is what comes after
-        cpu = server.cpu_seconds()
-        got = client.load(here, url, seconds, connections, more=more, warmup=0)
-    else:
-        client.wrk(here, url, 1, connections)
-        cpu = server.cpu_seconds()
-        got = client.wrk(here, url, seconds, connections)
+def measure(r, case, server, url, seconds, connections, here, warmup=0.3):
+    client.warm(here, url, warmup, connections)
+    cpu = server.cpu_seconds()
+    got = client.closed(here, url, seconds, connections)
     cpu = server.cpu_seconds() - cpu
     r.sample(case, "CPU", cpu / got["requests"] * 1e6, "us/request", peer=server.name)
     r.sample(case, "rate", got["rate"], "req/s", peer=server.name)

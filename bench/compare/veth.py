@@ -20,7 +20,7 @@ SIZES = {"1 KiB": 1 << 10, "64 KiB": 1 << 16, "1 MiB": 1 << 20}
 
 def measure(r, cases, server, path, size, args, here):
     url = server.url(path)
-    client.closed(here, url, 0.3, args.connections)
+    client.warm(here, url, 0.3, args.connections)
     cpu = server.cpu_seconds()
     got = client.closed(here, url, args.seconds, args.connections)
     cpu = server.cpu_seconds() - cpu

@@ -56,7 +56,9 @@ def load(here, url, seconds, connections=32, rate=None, headers=(), warmup=0.3, 
     except ValueError:
         got = None
     if got is None or got["failed"] or not got["answers"]:
-        said = f"{got['failed']:.0f} requests failed" if got else (done.stderr or done.stdout)[-300:]
+        said = (done.stderr or done.stdout)[-300:]
+        if got:
+            said = f"{got['failed']:.0f} requests failed" if got["failed"] else f"no answer within {seconds} s"
         raise Failed(f"spate-load {' '.join(map(str, command[1:]))}: {said}")
     return {"requests": got["answers"], "rate": got["requests"], "seconds": got["seconds"], "p50_us": got["latency p50"],
             "p99_us": got["latency p99"], "p999_us": got["latency p99.9"],
@@ -71,6 +73,14 @@ def closed(here, url, seconds, connections=32, headers=(), cores=None):
     got = wrk(here, url, seconds, connections, headers, 1, cores)
     got["client_busy"] = min(100.0, 100 * (children_seconds() - cpu) / (time.monotonic() - began))
     return got
+
+
+def warm(here, url, seconds, connections=32, headers=()):
+    """Load that nobody measures; what fails here will fail again where it counts."""
+    try:
+        closed(here, url, seconds, connections, headers)
+    except Failed:
+        pass
 
 
 def name():

@@ -88,13 +88,20 @@ class Rows:
         return {r["peer"]: r for r in self.rows if r["case"] == case and r["metric"] == metric
                 and r["value"] is not None}
 
-    def ratio(self, case, metric, aim=None, to=None, us=US):
-        """Our median to the best peer's (or to that of `to`). In a metric where less is better, less than 1 is better."""
+    def ratio(self, case, metric, aim=None, to=None, us=US, leave_out=()):
+        """
+        Our median to the best peer's (or to that of `to`; or of all but leave_out). In a metric where less is better, less
+        than 1 is better.
+        """
         found = self.find(case, metric)
-        peers = {n: r["value"] for n, r in found.items() if n not in (us, None) and not n.startswith(US)}
+        peers = {n: r["value"] for n, r in found.items() if n not in (us, None) and not n.startswith(US)
+                 and n not in leave_out}
         if to is not None:
             peers = {n: v for n, v in peers.items() if n == to}
         if us not in found or not peers:
+            if aim is not None and any(r["case"] == case for r in self.rows):
+                self.add(case, metric + " ratio", None, "x", aim, None, of=us,
+                         note=f"no figure of {us if us not in found else 'a peer'} to compare")
             return None
         down = less(found[us])
         best = (min if down else max)(peers, key=peers.get)
@@ -156,7 +163,7 @@ def is_ratio(row):
 
 def verdict(row):
     """'1.21 × nginx; aim ≥ 1.3, short of it'."""
-    text = number(row["value"]) + (f" × {row['peer']}" if is_ratio(row) else f" {row['unit']}".rstrip())
+    text = number(row["value"]) + (f" × {row['peer'] or 'nobody'}" if is_ratio(row) else f" {row['unit']}".rstrip())
     if row["aim"] is not None:
         good = met(row)
         behind = is_ratio(row) and row["value"] is not None and (row["value"] > 1 if less(row) else row["value"] < 1)
@@ -198,9 +205,12 @@ def table(rows, markdown=False):
         for r in judged:
             what = r["metric"] if is_ratio(r) or not r["peer"] else f"{r['peer']} {r['metric']}"
             out.append(f"{'- ' if markdown else '  '}{r['case']}, {what}: {verdict(r)}")
+        notes = {}
         for r in of_bench:
             if r.get("note"):
-                out.append(f"{'- ' if markdown else '  '}{r['case']}, {r['peer']}, {r['metric']}: {r['note']}")
+                notes.setdefault((r["peer"], r["metric"], r["note"]), []).append(r["case"])
+        for (peer, metric, note), found in notes.items():
+            out.append(f"{'- ' if markdown else '  '}{'; '.join(found)}: {peer or ''} {metric}: {note}")
         out.append("")
     return "\n".join(out).rstrip() + "\n"
 
