@@ -2,8 +2,9 @@
  * From the wire to the application: ethernet, IP, ICMP (dataplane/net) and TCP (dataplane/tcp) with
  * a live connection, an application that echoes, and a virtual clock. The bytes are a program:
  * advance the clock, inject a segment whose numbers are near what the connection expects (so that
- * checks are passed often), or any frame; an ICMP error that quotes what was sent; let the user
- * send, pause, finish, abort, connect. Every invariant is checked after each step, each frame sent
+ * checks are passed often), or any frame; a neighbour discovery message; an ICMP error that quotes
+ * what was sent; let the user send, pause, finish, abort, connect. The first byte chooses the
+ * configuration and the family. Every invariant is checked after each step, each frame sent
  * must be a sound one, and at the end no buffer, record or byte may be left anywhere.
  */
 #include <stdlib.h>
@@ -29,9 +30,9 @@ static struct {
 static uint8_t scratch[SPATE_NET_SCRATCH];
 static struct spate_tcp_conn *conn;
 static struct spate_sendq q;
-static bool queue, paused, arp_asked, arp_silent;
+static bool queue, paused, asked, silent, v6;
 static uint64_t now;
-static uint8_t sent_ip[28]; /* header of the last segment we sent and its first 8 bytes: what ICMP
+static uint8_t sent_ip[48]; /* header of the last segment we sent and its first 8 bytes: what ICMP
 			       would quote */
 
 static void attach(struct spate_tcp_conn *c)
@@ -105,18 +106,56 @@ static void turn(const uint8_t *frame, size_t n)
 	spate_tcp_check_all(h.t);
 }
 
+/* An ICMPv6 message of n bytes behind the headers of f, from the peer to us, is made complete; the
+ * frame's length. */
+static size_t icmp6(uint8_t *f, size_t n, uint8_t hops)
+{
+	static const uint8_t head[54] = {
+		2,    0,    0, 0, 0, 2, 2, 0,  0,           0,        0,           1,       0x86,
+		0xdd, 0x60, 0, 0, 0, 0, 0, 58, [22] = 0xfd, [37] = 1, [38] = 0xfd, [53] = 2};
+	uint16_t sum;
+
+	memcpy(f, head, sizeof head);
+	put16(f + 18, (uint16_t)n);
+	f[21] = hops;
+	f[56] = f[57] = 0;
+	sum = (uint16_t)~spate_csum_fold(spate_csum_plain(f + 22, 32) + __builtin_bswap16(58) +
+					 __builtin_bswap16((uint16_t)n) +
+					 spate_csum_plain(f + 54, n));
+	memcpy(f + 56, &sum, 2);
+	return 54 + n;
+}
+
+/* A solicitation (135) of ours, or an advertisement (136) of itself, by the peer. */
+static size_t neighbour(uint8_t *f, uint8_t type)
+{
+	static const uint8_t link[8] = {1, 1, 2, 0, 0, 0, 0, 1};
+
+	memset(f + 54, 0, 32);
+	f[54] = type;
+	f[58] = type == 136 ? 0x60 : 0;
+	f[62] = 0xfd;
+	f[77] = type == 136 ? 1 : 2;
+	memcpy(f + 78, link, 8);
+	f[78] = type == 136 ? 2 : 1;
+	return icmp6(f, 32, 255);
+}
+
 static void look_at(const uint8_t *f, size_t n)
 {
-	struct spate_tcp_in in = {.src = f + 26, .dst = f + 30};
+	struct spate_tcp_in in = {.src = f + (v6 ? 22 : 26), .dst = f + (v6 ? 38 : 30)};
 	uint8_t ecn;
 	size_t len;
 
 	CHECK(n <= 14 + 1500);
 	if (f[12] == 8 && f[13] == 6) {
-		arp_asked |= f[21] == 1 && f[41] == 1;
+		asked |= f[21] == 1 && f[41] == 1;
 		return;
 	}
-	if (f[12] != 8 || f[23] != 6)
+	if (f[12] == 0x86 && f[20] == 58)
+		asked |= f[54] == 135 && f[77] == 1;
+	/* The other family has no connection; resets and errors answer what came in it. */
+	if (v6 ? f[12] != 0x86 || f[20] != 6 : f[12] != 8 || f[23] != 6)
 		return;
 	in.seg = host_tcp_of(f, n, &len, &in.v6, &ecn);
 	CHECK(in.seg != NULL);
@@ -124,7 +163,7 @@ static void look_at(const uint8_t *f, size_t n)
 	CHECK(len >= 20 && tcp_csum_good(&in));
 	CHECK((size_t)(in.seg[12] >> 4) * 4 <= len && in.seg[12] >= 0x50);
 	CHECK(!(in.seg[13] & TCP_URG));
-	memcpy(sent_ip, f + 14, sizeof sent_ip);
+	memcpy(sent_ip, f + 14, v6 ? 48 : 28);
 }
 
 /* What we sent; a question for the peer's MAC address is answered. */
@@ -138,14 +177,17 @@ static void sent(void)
 	for (int i = 0; i < 2; i++) {
 		while ((n = spate_mem_take(&h.port, frame, sizeof frame)) != 0)
 			look_at(frame, n);
-		if (!arp_asked || arp_silent)
+		if (!asked || silent)
 			break;
 		static const uint8_t reply[42] = {2,  0, 0, 0, 0, 2, 2, 0, 0, 0, 0,  1, 8, 6,
 						  0,  1, 8, 0, 6, 4, 0, 2, 2, 0, 0,  0, 0, 1,
 						  10, 0, 0, 1, 2, 0, 0, 0, 0, 2, 10, 0, 0, 2};
 
-		arp_asked = false;
-		turn(reply, sizeof reply);
+		asked = false;
+		if (v6)
+			turn(frame, neighbour(frame, 136));
+		else
+			turn(reply, sizeof reply);
 		spate_net_tick(h.net, now, &h.in);
 		spate_tcp_flush(h.t);
 		spate_net_flush(h.net);
@@ -217,7 +259,7 @@ static void segment(struct program *g)
 	seg[14] = next(g);
 	seg[15] = 0x10;
 	put16(seg + 18, len);
-	turn(frame, host_frame(frame, 1, 2, false, flags >> 6, seg, 20 + opts + len));
+	turn(frame, host_frame(frame, 1, 2, v6, flags >> 6, seg, 20 + opts + len));
 }
 
 /* Whatever the bytes say, after our address. */
@@ -231,9 +273,43 @@ static void any_frame(struct program *g)
 	turn(frame, n);
 }
 
+/* Router and neighbour solicitations and advertisements, redirects: as the bytes say. */
+static void discovery(struct program *g)
+{
+	uint8_t f[54 + 80] = {0};
+	size_t n = 8 + next(g) % 72;
+
+	for (size_t i = 0; i < n; i++)
+		f[54 + i] = next(g);
+	f[54] = (uint8_t)(133 + f[54] % 5);
+	if (f[55] & 1) { /* about an address that matters */
+		memset(f + 62, 0, 16);
+		f[62] = 0xfd;
+		f[77] = (uint8_t)(1 + (f[55] >> 1) % 2);
+	}
+	f[55] = f[55] > 0xf0;
+	turn(f, icmp6(f, n, f[56] == 7 ? 64 : 255));
+}
+
+static void icmp_v6(struct program *g)
+{
+	uint8_t f[54 + 8 + 48] = {0};
+
+	f[54] = next(g) % 8;
+	f[55] = next(g) % 8;
+	put16(f + 60, (uint16_t)(next(g) * 8));
+	memcpy(f + 62, sent_ip, 48);
+	put32(f + 62 + 44, get32(f + 62 + 44) + next_signed(g));
+	turn(f, icmp6(f, 56, 64));
+}
+
 /* An ICMP error about the last segment; its quoted number a little off when the fuzzer likes. */
 static void icmp(struct program *g)
 {
+	if (v6) {
+		icmp_v6(g);
+		return;
+	}
 	uint8_t f[14 + 20 + 8 + 28] = {
 		2,         0,        0,         0,        0,         2,       2,    0,
 		0,         0,        0,         1,        8,         0,       0x45, [17] = 56,
@@ -244,7 +320,7 @@ static void icmp(struct program *g)
 	m[0] = next(g) % 16;
 	m[1] = next(g) % 16;
 	put16(m + 6, (uint16_t)(next(g) * 8));
-	memcpy(m + 8, sent_ip, sizeof sent_ip);
+	memcpy(m + 8, sent_ip, 28);
 	put32(m + 8 + 24, get32(m + 8 + 24) + next_signed(g));
 	sum = (uint16_t)~spate_csum_fold(spate_csum_plain(m, 36));
 	memcpy(m + 2, &sum, 2);
@@ -258,7 +334,7 @@ static void connect_out(void)
 	struct spate_tcp_conn *c;
 	struct spate_addr peer;
 
-	host_addr(1, false, 1024, &peer);
+	host_addr(1, v6, 1024, &peer);
 	if (conn == NULL && spate_tcp_connect(h.t, NULL, &peer, &user, &c) == 0)
 		attach(c);
 }
@@ -307,8 +383,10 @@ static void step(struct program *g)
 		segment(g);
 	} else if (what < 156) {
 		any_frame(g);
+	} else if (what < 158) {
+		discovery(g);
 	} else if (what < 160) {
-		arp_silent = what == 159;
+		silent = what == 159;
 	} else if (what < 200) {
 		user_step(g);
 	} else if (what < 208) {
@@ -328,7 +406,7 @@ static void handshake(void)
 {
 	uint8_t frame[HOST_FRAME_MAX], syn[40] = {4, 0, 0, 80}, ack[32] = {4, 0, 0, 80};
 	size_t n, len;
-	bool v6;
+	bool six;
 	uint8_t ecn;
 
 	put32(syn + 4, 999);
@@ -338,11 +416,11 @@ static void handshake(void)
 	syn[12] = 0xa0;
 	syn[13] = TCP_SYN;
 	syn[14] = 0xff;
-	turn(frame, host_frame(frame, 1, 2, false, 0, syn, sizeof syn));
+	turn(frame, host_frame(frame, 1, 2, v6, 0, syn, sizeof syn));
 	spate_tcp_flush(h.t);
 	spate_net_flush(h.net);
 	n = spate_mem_take(&h.port, frame, sizeof frame);
-	const uint8_t *tcp = n != 0 ? host_tcp_of(frame, n, &len, &v6, &ecn) : NULL;
+	const uint8_t *tcp = n != 0 ? host_tcp_of(frame, n, &len, &six, &ecn) : NULL;
 
 	if (tcp == NULL || len < 40)
 		return;
@@ -353,7 +431,7 @@ static void handshake(void)
 	ack[14] = 0x10;
 	put32(ack + 20, 0x0101080a);
 	put32(ack + 28, get32(tcp + 28));
-	turn(frame, host_frame(frame, 1, 2, false, 0, ack, sizeof ack));
+	turn(frame, host_frame(frame, 1, 2, v6, 0, ack, sizeof ack));
 	sent();
 }
 
@@ -369,13 +447,16 @@ static void start(uint8_t mode)
 
 	memset(&h, 0, sizeof h);
 	conn = NULL;
-	queue = paused = arp_asked = arp_silent = false;
+	queue = paused = asked = silent = false;
+	v6 = mode & 128;
 	now = 1000000;
 	CHECK(spate_mem_open(&h.port, &mem) == 0);
 	h.net = spate_net_create(&ns);
 	CHECK(h.net != NULL && spate_net_add_iface(h.net, &is) == 0);
 	host_addr(2, false, 0, &local);
 	CHECK(spate_net_add_address(h.net, 0, local.ip, 24) == 0);
+	host_addr(2, true, 0, &local);
+	CHECK(spate_net_add_address(h.net, 0, local.ip, 64) == 0);
 	spate_pool_init(&h.bytes_pool, SPATE_SENDQ_NODE_BYTES, 1 << 16);
 	spate_pool_init(&h.range_pool, 64, 1 << 16);
 	h.env = (struct spate_sendq_env){NULL, 0, &h.bytes_pool, &h.range_pool};
@@ -397,9 +478,12 @@ static void start(uint8_t mode)
 	static const uint8_t who[42] = {2,  0, 0, 0, 0, 2, 2, 0, 0, 0, 0,  1, 8, 6,
 					0,  1, 8, 0, 6, 4, 0, 1, 2, 0, 0,  0, 0, 1,
 					10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2};
-	uint8_t answer[64];
+	uint8_t answer[128];
 
-	turn(who, sizeof who);
+	if (v6)
+		turn(answer, neighbour(answer, 135));
+	else
+		turn(who, sizeof who);
 	spate_net_flush(h.net);
 	while (spate_mem_take(&h.port, answer, sizeof answer) != 0)
 		;
