@@ -121,9 +121,9 @@ struct tcp_cubic {
 	union {
 		struct tcp_hystart hs;
 		struct {
-			double w_est; /* bytes: what Reno would have */
-			float k;      /* seconds */
-			uint32_t epoch_ms;
+			double w_est;                /* bytes: what Reno would have */
+			float k;                     /* seconds */
+			uint32_t epoch_ms, grown_ms; /* t = 0; when the curve was last followed */
 			uint32_t cwnd_prior;
 		};
 	};
@@ -308,7 +308,7 @@ struct tcp_cc_ops {
 	void (*event)(struct spate_tcp_conn *c, int what); /* enum tcp_cc_event */
 	uint64_t (*rate)(const struct spate_tcp_conn *c);  /* bytes a second, 0: not known */
 };
-enum tcp_cc_event { CC_RTO, CC_RECOVERY, CC_RECOVERED, CC_UNDO, CC_RESTART };
+enum tcp_cc_event { CC_RTO, CC_RECOVERY, CC_RECOVERED, CC_UNDO };
 extern const struct tcp_cc_ops tcp_cubic_ops, tcp_bbr_ops;
 
 struct spate_tcp {

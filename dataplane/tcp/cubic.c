@@ -31,7 +31,7 @@ static uint32_t cubic_ssthresh(struct spate_tcp_conn *c)
 static void start_epoch(struct spate_tcp_conn *c, struct tcp_cubic *q)
 {
 	q->in_epoch = true;
-	q->epoch_ms = c->t->now_ms;
+	q->epoch_ms = q->grown_ms = c->t->now_ms;
 	q->w_est = c->cwnd;
 	if (q->w_max <= c->cwnd) {
 		q->w_max = c->cwnd;
@@ -48,12 +48,24 @@ static double w_cubic(const struct spate_tcp_conn *c, const struct tcp_cubic *q,
 	return C_CUBIC * d * d * d * c->mss + q->w_max;
 }
 
+/* Time in which the window was not used is not the curve's (4.2, 5.8): a player that paused would
+ * come back to a window grown by half each round trip. */
+static void skip_pause(const struct spate_tcp_conn *c, struct tcp_cubic *q)
+{
+	uint32_t gap = c->t->now_ms - q->grown_ms, most = 2 * tcp_srtt(c) / 1000 + 1;
+
+	if (gap > most)
+		q->epoch_ms += gap - most;
+	q->grown_ms = c->t->now_ms;
+}
+
 static void avoid_congestion(struct spate_tcp_conn *c, uint32_t acked)
 {
 	struct tcp_cubic *q = &c->cc.cubic;
 
 	if (!q->in_epoch)
 		start_epoch(c, q);
+	skip_pause(c, q);
 	double t = (c->t->now_ms - q->epoch_ms) / 1e3, cwnd = c->cwnd;
 
 	/* What Reno would have by now (4.3). */
@@ -127,7 +139,7 @@ static void cubic_event(struct spate_tcp_conn *c, int what)
 	} else if (what == CC_UNDO) {
 		q->w_max = max32(q->w_max, q->undo_w_max);
 		q->in_epoch = false;
-	} else if (what == CC_RTO || what == CC_RESTART) {
+	} else if (what == CC_RTO) {
 		q->in_epoch = false; /* 4.8: the next epoch starts with what the timeout left */
 	}
 }
