@@ -24,7 +24,7 @@ SETTINGS = {
     "min_announce_interval": 5, "peer_connect_timeout": 3, "min_reconnect_time": 1,
     "out_enc_policy": 2, "in_enc_policy": 2,  # none: the same bytes in every arm
     "smooth_connects": False, "rate_limit_ip_overhead": False,
-    "choking_algorithm": 0, "seed_choking_algorithm": 0, "request_queue_time": 3, "max_out_request_queue": 500,
+    "choking_algorithm": 0, "seed_choking_algorithm": 0, "request_queue_time": 1, "max_out_request_queue": 250,
     "announce_to_all_trackers": True, "announce_to_all_tiers": True, "alert_mask": 0,
 }
 
