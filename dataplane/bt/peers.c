@@ -257,11 +257,16 @@ static void copy_ring(struct pick *k, uint32_t from, uint32_t count, uint32_t ri
 	copy_run(k, 0, count - first);
 }
 
-/* Those of the window that are of this group, or those that are not; at most up to `most`. */
-static void copy_group(struct pick *k, uint32_t from, uint32_t count, uint32_t ring, uint8_t group,
-		       bool same, uint32_t most)
+/*
+ * Those of [from, from + count) that are of this group, or those that are not, until there are
+ * `most`. How many places were looked at.
+ */
+static uint32_t copy_group(struct pick *k, uint32_t from, uint32_t count, uint32_t ring,
+			   uint8_t group, bool same, uint32_t most)
 {
-	for (uint32_t i = 0; i < count && k->n < most; i++) {
+	uint32_t i;
+
+	for (i = 0; i < count && k->n < most; i++) {
 		uint32_t at = (from + i) % ring;
 
 		if (at == k->not_at || (groups(k->p)[at] == group) != same)
@@ -269,6 +274,7 @@ static void copy_group(struct pick *k, uint32_t from, uint32_t count, uint32_t r
 		memcpy(k->to + (size_t)k->n * k->p->addr_len, addr_at(k->p, at), k->p->addr_len);
 		k->n++;
 	}
+	return i;
 }
 
 uint32_t spate_peers_pick(const struct spate_peers *p, uint8_t *to, uint32_t want, uint32_t not_at,
@@ -277,7 +283,7 @@ uint32_t spate_peers_pick(const struct spate_peers *p, uint8_t *to, uint32_t wan
 	struct pick k = {.p = p, .to = to, .want = want, .not_at = not_at};
 	uint32_t ring = for_seed ? p->leechers : p->n;
 	uint32_t start = (uint32_t)((uint64_t)(uint32_t)random * ring >> 32);
-	uint32_t window, most = want;
+	uint32_t window, near, most = want;
 
 	if (ring == 0 || want == 0)
 		return 0;
@@ -287,14 +293,15 @@ uint32_t spate_peers_pick(const struct spate_peers *p, uint8_t *to, uint32_t wan
 	}
 	/*
 	 * Near ones first, but where there are many peers every fourth is from anywhere: swarms
-	 * that know only themselves would split.
+	 * that know only themselves would split. Each place is named by one of the four at most.
 	 */
 	window = ring < WINDOW ? ring : WINDOW;
 	if (ring > want)
 		most = want - want / 4;
-	copy_group(&k, start, window, ring, group, true, most);
+	near = copy_group(&k, start, window, ring, group, true, most);
 	copy_ring(&k, start + window, ring - window, ring);
 	copy_group(&k, start, window, ring, group, false, want);
+	copy_group(&k, start + near, window - near, ring, group, true, want);
 	return k.n;
 }
 

@@ -414,6 +414,9 @@ void spate_tracker_turn(struct spate_worker *w)
 	l->due_us = w->now_us + TICK_US;
 	for (uint64_t i = 0; i < n && i < TICKS_MOST; i++)
 		spate_swarms_tick(t->swarms, w->id, t->workers, (uint32_t)(w->now_us / 1000000));
-	if (w->id == 0 && l->ticks++ % GAUGE_TICKS == 0)
+	l->ticks += (unsigned)n;
+	if (w->id == 0 && l->ticks >= GAUGE_TICKS) {
+		l->ticks = 0;
 		show(w);
+	}
 }

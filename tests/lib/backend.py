@@ -57,9 +57,9 @@ class SocketsPlace:
         """argv as a client must be started to reach the edge."""
         return list(argv)
 
-    def socket(self, family=4):
-        """A client's TCP socket from which the edge can be reached."""
-        return socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6)
+    def socket(self, family=4, kind=socket.SOCK_STREAM):
+        """A client's socket, TCP unless it says, from which the edge can be reached."""
+        return socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6, kind)
 
 
 BACKENDS = {b.name: b for b in (Sockets, vdev.AfPacket, vdev.Tap, vdev.AfXdp)}

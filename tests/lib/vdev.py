@@ -44,17 +44,17 @@ class Namespace:
         with open(f"/run/netns/{self.name}", "rb") as ns:
             failed = ctypes.CDLL(None, use_errno=True).setns(ns.fileno(), 0) != 0
         while (job := self.asked.get()) is not None:
-            family, answer = job
+            family, kind, answer = job
             try:
                 if failed:
                     raise OSError("setns")
-                answer.put(socket.socket(family))
+                answer.put(socket.socket(family, kind))
             except OSError as e:
                 answer.put(e)
 
-    def socket(self, family):
+    def socket(self, family, kind=socket.SOCK_STREAM):
         answer = queue.SimpleQueue()
-        self.asked.put((family, answer))
+        self.asked.put((family, kind, answer))
         made = answer.get()
         if isinstance(made, OSError):
             raise made
@@ -142,8 +142,8 @@ class AfPacket:
         def command(self, argv):
             return self.ns.command(argv)
 
-        def socket(self, family=4):
-            return self.ns.socket(socket.AF_INET if family == 4 else socket.AF_INET6)
+        def socket(self, family=4, kind=socket.SOCK_STREAM):
+            return self.ns.socket(socket.AF_INET if family == 4 else socket.AF_INET6, kind)
 
 
 class Tap(AfPacket):

@@ -238,6 +238,25 @@ static void test_near_ones_first(void **state)
 	assert_true(near < 20); /* and some from elsewhere */
 }
 
+/* All of one group: they fill the whole answer, none twice. */
+static void test_only_near_ones(void **state)
+{
+	struct spate_peer_announce a = {.infohash = hash, .now_s = 10, .group = 3};
+
+	(void)state;
+	for (uint32_t i = 0; i <= 40; i++) {
+		uint8_t once[41] = {0};
+
+		a.peer = addr(true, i, 6881);
+		got.v4 = (struct spate_peer_list){.to = to4, .want = 8};
+		got.v6.want = 0;
+		spate_swarms_announce(s, &a, &got);
+		assert_int_equal(got.v4.n, i < 8 ? i : 8);
+		for (unsigned n = 0; n < got.v4.n; n++)
+			assert_int_equal(once[to4[n * 6 + 3]]++, 0);
+	}
+}
+
 static void test_audience(void **state)
 {
 	struct spate_peer_announce a = {.infohash = hash, .now_s = 10, .audience = 3};
@@ -383,6 +402,7 @@ int main(void)
 		T(test_model),
 		T(test_answers_are_fair),
 		T(test_near_ones_first),
+		T(test_only_near_ones),
 		T(test_audience),
 		T(test_who_is_silent_is_forgotten),
 		T(test_bytes_since_last_time),
