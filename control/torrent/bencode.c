@@ -94,28 +94,28 @@ void spate_buf_json(struct spate_buf *b, const char *p, size_t n)
 	b->len -= most - t.len;
 }
 
-void spate_ben_open(struct spate_buf *b, char what)
+void spate_bencode_open(struct spate_buf *b, char what)
 {
 	spate_buf_add(b, &what, 1);
 }
 
-void spate_ben_close(struct spate_buf *b)
+void spate_bencode_close(struct spate_buf *b)
 {
 	spate_buf_add(b, "e", 1);
 }
 
-void spate_ben_int(struct spate_buf *b, uint64_t n)
+void spate_bencode_int(struct spate_buf *b, uint64_t n)
 {
 	spate_buf_printf(b, "i%" PRIu64 "e", n);
 }
 
-void spate_ben_bytes(struct spate_buf *b, const void *p, size_t n)
+void spate_bencode_bytes(struct spate_buf *b, const void *p, size_t n)
 {
 	spate_buf_printf(b, "%zu:", n);
 	spate_buf_add(b, p, n);
 }
 
-void spate_ben_text(struct spate_buf *b, const char *text)
+void spate_bencode_text(struct spate_buf *b, const char *text)
 {
-	spate_ben_bytes(b, text, strlen(text));
+	spate_bencode_bytes(b, text, strlen(text));
 }

@@ -3,9 +3,9 @@
  * in order of their bytes: that is the caller's, and checked by nobody.
  *
  *   struct spate_buf b = {0};
- *   spate_ben_open(&b, 'd');
- *   spate_ben_text(&b, "length"); spate_ben_int(&b, 42);
- *   spate_ben_close(&b);
+ *   spate_bencode_open(&b, 'd');
+ *   spate_bencode_text(&b, "length"); spate_bencode_int(&b, 42);
+ *   spate_bencode_close(&b);
  *   if (b.failed) ...                no memory: said once, here; the content is then of no use
  *   free(b.p)
  */
@@ -33,10 +33,10 @@ void spate_buf_percent(struct spate_buf *b, const char *p, size_t n, const char 
 /* A JSON string, quotes included: see spate_text_json. */
 void spate_buf_json(struct spate_buf *b, const char *p, size_t n);
 
-void spate_ben_open(struct spate_buf *b, char what); /* 'd' or 'l' */
-void spate_ben_close(struct spate_buf *b);
-void spate_ben_int(struct spate_buf *b, uint64_t n);
-void spate_ben_bytes(struct spate_buf *b, const void *p, size_t n);
-void spate_ben_text(struct spate_buf *b, const char *text);
+void spate_bencode_open(struct spate_buf *b, char what); /* 'd' or 'l' */
+void spate_bencode_close(struct spate_buf *b);
+void spate_bencode_int(struct spate_buf *b, uint64_t n);
+void spate_bencode_bytes(struct spate_buf *b, const void *p, size_t n);
+void spate_bencode_text(struct spate_buf *b, const char *text);
 
 #endif

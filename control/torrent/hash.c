@@ -155,6 +155,7 @@ int spate_hasher_file(struct spate_hasher *h, bool pad, struct spate_hashed_file
 	if (h->own.at > 0 && chain_cut(&h->own) < 0)
 		return -ENOMEM;
 	out->len = h->len;
+	out->padded = pad;
 	out->pieces = chain_take(&h->own, &out->npieces);
 	out->leaves = chain_take(&h->leaf, &out->nleaves);
 	h->len = 0;

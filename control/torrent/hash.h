@@ -34,6 +34,7 @@ struct spate_hashed_file {
 	uint32_t npieces;
 	uint8_t *leaves; /* SHA-256 of each 16 KiB */
 	uint32_t nleaves;
+	bool padded;
 };
 
 /* piece_bytes: a power of two, SPATE_MERKLE_LEAF at least. 0, -EINVAL, -ENOMEM. */

@@ -109,46 +109,46 @@ static int lay_out(struct spate_made *m, const struct spate_make *in,
 
 static void put_path(struct spate_buf *b, const char *path)
 {
-	spate_ben_open(b, 'l');
+	spate_bencode_open(b, 'l');
 	for (const char *end; *path != '\0'; path = *end == '/' ? end + 1 : end) {
 		end = strchrnul(path, '/');
-		spate_ben_bytes(b, path, (size_t)(end - path));
+		spate_bencode_bytes(b, path, (size_t)(end - path));
 	}
-	spate_ben_close(b);
+	spate_bencode_close(b);
 }
 
 static void put_files(struct spate_buf *b, const struct spate_make *in,
 		      const struct spate_make_part **order, uint32_t n)
 {
-	spate_ben_open(b, 'l');
+	spate_bencode_open(b, 'l');
 	for (uint32_t i = 0; i < n; i++) {
 		uint64_t len = order[i]->hash->len, pad = pad_after(in, len, i + 1 == n);
 
-		spate_ben_open(b, 'd');
-		spate_ben_text(b, "length");
-		spate_ben_int(b, len);
-		spate_ben_text(b, "path");
+		spate_bencode_open(b, 'd');
+		spate_bencode_text(b, "length");
+		spate_bencode_int(b, len);
+		spate_bencode_text(b, "path");
 		put_path(b, order[i]->path);
-		spate_ben_close(b);
+		spate_bencode_close(b);
 		if (pad == 0)
 			continue;
-		spate_ben_open(b, 'd');
-		spate_ben_text(b, "attr");
-		spate_ben_text(b, "p");
-		spate_ben_text(b, "length");
-		spate_ben_int(b, pad);
-		spate_ben_text(b, "path");
+		spate_bencode_open(b, 'd');
+		spate_bencode_text(b, "attr");
+		spate_bencode_text(b, "p");
+		spate_bencode_text(b, "length");
+		spate_bencode_int(b, pad);
+		spate_bencode_text(b, "path");
 		spate_buf_printf(b, "l4:.pad");
 		{
 			char number[24];
 
 			snprintf(number, sizeof(number), "%llu", (unsigned long long)pad);
-			spate_ben_text(b, number);
+			spate_bencode_text(b, number);
 		}
-		spate_ben_close(b);
-		spate_ben_close(b);
+		spate_bencode_close(b);
+		spate_bencode_close(b);
 	}
-	spate_ben_close(b);
+	spate_bencode_close(b);
 }
 
 /* How many bytes of folders, with their slashes, two paths begin with alike. */
@@ -177,32 +177,32 @@ static void put_tree(struct spate_buf *b, const struct spate_made *m,
 {
 	const char *before = "";
 
-	spate_ben_open(b, 'd');
+	spate_bencode_open(b, 'd');
 	for (uint32_t i = 0; i < n; i++) {
 		const char *path = order[i]->path;
 		size_t shared = shared_folders(before, path);
 
 		for (unsigned k = slashes(before + shared); k > 0; k--)
-			spate_ben_close(b);
+			spate_bencode_close(b);
 		for (const char *p = path + shared, *end; p != NULL; p = end) {
 			end = strchrnul(p, '/');
-			spate_ben_bytes(b, p, (size_t)(end - p));
-			spate_ben_open(b, 'd');
+			spate_bencode_bytes(b, p, (size_t)(end - p));
+			spate_bencode_open(b, 'd');
 			end = *end == '/' ? end + 1 : NULL;
 		}
-		spate_ben_text(b, "");
-		spate_ben_open(b, 'd');
-		spate_ben_text(b, "length");
-		spate_ben_int(b, order[i]->hash->len);
-		spate_ben_text(b, "pieces root");
-		spate_ben_bytes(b, m->files[i].root, SPATE_SHA256_BYTES);
-		spate_ben_close(b);
-		spate_ben_close(b);
+		spate_bencode_text(b, "");
+		spate_bencode_open(b, 'd');
+		spate_bencode_text(b, "length");
+		spate_bencode_int(b, order[i]->hash->len);
+		spate_bencode_text(b, "pieces root");
+		spate_bencode_bytes(b, m->files[i].root, SPATE_SHA256_BYTES);
+		spate_bencode_close(b);
+		spate_bencode_close(b);
 		before = path;
 	}
 	for (unsigned k = slashes(before); k > 0; k--)
-		spate_ben_close(b);
-	spate_ben_close(b);
+		spate_bencode_close(b);
+	spate_bencode_close(b);
 }
 
 static void put_pieces(struct spate_buf *b, const struct spate_make_part **order, uint32_t n)
@@ -220,28 +220,28 @@ static void put_pieces(struct spate_buf *b, const struct spate_make_part **order
 static void put_info(struct spate_buf *b, const struct spate_made *m, const struct spate_make *in,
 		     const struct spate_make_part **order, uint32_t n)
 {
-	spate_ben_open(b, 'd');
+	spate_bencode_open(b, 'd');
 	if (m->t.hybrid) {
-		spate_ben_text(b, "file tree");
+		spate_bencode_text(b, "file tree");
 		put_tree(b, m, order, n);
-		spate_ben_text(b, "files");
+		spate_bencode_text(b, "files");
 		put_files(b, in, order, n);
-		spate_ben_text(b, "meta version");
-		spate_ben_int(b, 2);
+		spate_bencode_text(b, "meta version");
+		spate_bencode_int(b, 2);
 	} else {
-		spate_ben_text(b, "length");
-		spate_ben_int(b, m->t.bytes);
+		spate_bencode_text(b, "length");
+		spate_bencode_int(b, m->t.bytes);
 	}
-	spate_ben_text(b, "name");
-	spate_ben_text(b, in->name);
-	spate_ben_text(b, "piece length");
-	spate_ben_int(b, in->piece_bytes);
-	spate_ben_text(b, "pieces");
+	spate_bencode_text(b, "name");
+	spate_bencode_text(b, in->name);
+	spate_bencode_text(b, "piece length");
+	spate_bencode_int(b, in->piece_bytes);
+	spate_bencode_text(b, "pieces");
 	if (m->t.hybrid)
 		put_pieces(b, order, n);
 	else
-		spate_ben_bytes(b, in->pieces, (size_t)in->npieces * SPATE_SHA1_BYTES);
-	spate_ben_close(b);
+		spate_bencode_bytes(b, in->pieces, (size_t)in->npieces * SPATE_SHA1_BYTES);
+	spate_bencode_close(b);
 }
 
 /* --- around it --- */
@@ -290,16 +290,16 @@ static int put_layers(struct spate_buf *b, const struct spate_made *m)
 		}
 	}
 	qsort(l, n, sizeof(*l), by_root);
-	spate_ben_text(b, "piece layers");
-	spate_ben_open(b, 'd');
+	spate_bencode_text(b, "piece layers");
+	spate_bencode_open(b, 'd');
 	for (uint32_t i = 0; i < n; i++) {
 		/* Two files with the same bytes have the same root and one entry. */
 		if (i > 0 && by_root(&l[i - 1], &l[i]) == 0)
 			continue;
-		spate_ben_bytes(b, l[i].root, SPATE_SHA256_BYTES);
-		spate_ben_bytes(b, l[i].hashes, (size_t)l[i].n * SPATE_SHA256_BYTES);
+		spate_bencode_bytes(b, l[i].root, SPATE_SHA256_BYTES);
+		spate_bencode_bytes(b, l[i].hashes, (size_t)l[i].n * SPATE_SHA256_BYTES);
 	}
-	spate_ben_close(b);
+	spate_bencode_close(b);
 	rc = 0;
 done:
 	for (uint32_t i = 0; i < n; i++)
@@ -308,37 +308,60 @@ done:
 	return rc;
 }
 
+/* Our own trackers first, under the path that is signed for this infohash. */
+static int list_trackers(struct spate_made *m, const struct spate_make *in)
+{
+	char path[SPATE_TOKEN_PATH_MAX];
+
+	m->announce = calloc(in->ntrackers + in->nannounce + 1, sizeof(char *));
+	if (m->announce == NULL)
+		return -ENOMEM;
+	spate_token_path(in->key, m->t.infohash, path);
+	for (unsigned i = 0; i < in->ntrackers; i++) {
+		if (asprintf(&m->announce[m->nannounce], "%s%s", in->trackers[i], path) < 0)
+			return -ENOMEM;
+		m->nannounce++;
+	}
+	for (unsigned i = 0; i < in->nannounce; i++) {
+		m->announce[m->nannounce] = strdup(in->announce[i]);
+		if (m->announce[m->nannounce] == NULL)
+			return -ENOMEM;
+		m->nannounce++;
+	}
+	return 0;
+}
+
 static int put_file(struct spate_made *m, const struct spate_make *in)
 {
 	struct spate_buf *b = &m->file;
 	int rc = 0;
 
-	spate_ben_open(b, 'd');
-	if (in->nannounce > 0) {
-		spate_ben_text(b, "announce");
-		spate_ben_text(b, in->announce[0]);
-		spate_ben_text(b, "announce-list"); /* BEP 12: each a tier of its own */
-		spate_ben_open(b, 'l');
-		for (unsigned i = 0; i < in->nannounce; i++) {
-			spate_ben_open(b, 'l');
-			spate_ben_text(b, in->announce[i]);
-			spate_ben_close(b);
+	spate_bencode_open(b, 'd');
+	if (m->nannounce > 0) {
+		spate_bencode_text(b, "announce");
+		spate_bencode_text(b, m->announce[0]);
+		spate_bencode_text(b, "announce-list"); /* BEP 12: each a tier of its own */
+		spate_bencode_open(b, 'l');
+		for (unsigned i = 0; i < m->nannounce; i++) {
+			spate_bencode_open(b, 'l');
+			spate_bencode_text(b, m->announce[i]);
+			spate_bencode_close(b);
 		}
-		spate_ben_close(b);
+		spate_bencode_close(b);
 	}
-	spate_ben_text(b, "created by");
-	spate_ben_text(b, "Spate");
-	spate_ben_text(b, "info");
+	spate_bencode_text(b, "created by");
+	spate_bencode_text(b, "Spate");
+	spate_bencode_text(b, "info");
 	spate_buf_add(b, m->info, m->t.info_len);
 	if (m->t.hybrid)
 		rc = put_layers(b, m);
 	if (in->webseed != NULL) {
-		spate_ben_text(b, "url-list");
-		spate_ben_open(b, 'l');
-		spate_ben_text(b, in->webseed);
-		spate_ben_close(b);
+		spate_bencode_text(b, "url-list");
+		spate_bencode_open(b, 'l');
+		spate_bencode_text(b, in->webseed);
+		spate_bencode_close(b);
 	}
-	spate_ben_close(b);
+	spate_bencode_close(b);
 	return rc < 0 || b->failed ? -ENOMEM : 0;
 }
 
@@ -361,9 +384,9 @@ static int put_magnet(struct spate_made *m, const struct spate_make *in)
 	spate_buf_text(b, "&dn=");
 	spate_buf_percent(b, in->name, strlen(in->name), "");
 	spate_buf_printf(b, "&xl=%llu", (unsigned long long)m->t.bytes);
-	for (unsigned i = 0; i < in->nannounce; i++) {
+	for (unsigned i = 0; i < m->nannounce; i++) {
 		spate_buf_text(b, "&tr=");
-		spate_buf_percent(b, in->announce[i], strlen(in->announce[i]), "");
+		spate_buf_percent(b, m->announce[i], strlen(m->announce[i]), "");
 	}
 	if (in->webseed != NULL) {
 		spate_buf_text(b, "&ws=");
@@ -377,6 +400,16 @@ static int put_magnet(struct spate_made *m, const struct spate_make *in)
 }
 
 /* --- whole --- */
+
+/* Were all but the last file hashed with zeros after them, as they lie in the torrent? */
+static bool well_padded(const struct spate_make_part **order, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (order[i]->hash->padded != (i + 1 < n) || strcmp(order[i]->path, "") == 0 ||
+		    (i > 0 && strcmp(order[i - 1]->path, order[i]->path) == 0))
+			return false;
+	return true;
+}
 
 static int make(const struct spate_make *in, bool hybrid, struct spate_made **out)
 {
@@ -393,7 +426,7 @@ static int make(const struct spate_make *in, bool hybrid, struct spate_made **ou
 			order[n++] = &in->parts[i];
 	if (hybrid)
 		qsort(order, n, sizeof(*order), by_path);
-	rc = n == 0 ? -EINVAL : lay_out(m, in, order, n, hybrid);
+	rc = n == 0 || (hybrid && !well_padded(order, n)) ? -EINVAL : lay_out(m, in, order, n, hybrid);
 	if (rc < 0)
 		goto fail;
 	rc = -EINVAL;
@@ -410,7 +443,9 @@ static int make(const struct spate_make *in, bool hybrid, struct spate_made **ou
 		memcpy(m->t.infohash_v2, m->sha256, SPATE_INFOHASH_BYTES);
 	m->t.info = m->info;
 	m->t.info_len = (uint32_t)info.len;
-	rc = put_file(m, in);
+	rc = list_trackers(m, in);
+	if (rc == 0)
+		rc = put_file(m, in);
 	if (rc == 0)
 		rc = put_magnet(m, in);
 	if (rc < 0)
@@ -439,6 +474,9 @@ void spate_made_free(struct spate_made *m)
 {
 	if (m == NULL)
 		return;
+	for (unsigned i = 0; i < m->nannounce; i++)
+		free(m->announce[i]);
+	free(m->announce);
 	free(m->file.p);
 	free(m->magnet.p);
 	free(m->parts);

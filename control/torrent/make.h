@@ -15,6 +15,7 @@
 
 #include "control/torrent/bencode.h"
 #include "control/torrent/hash.h"
+#include "dataplane/bt/token.h"
 #include "spate/torrent.h"
 
 /* One file of the content; borrowed, all of it copied where it is kept. */
@@ -34,7 +35,10 @@ struct spate_make {
 	const uint8_t *pieces;               /* v1: of the concatenation */
 	uint32_t npieces;
 
-	const char *const *announce; /* tracker URLs */
+	const char *const *trackers; /* the edge's own: "udp://host:port"; the path is made here */
+	unsigned ntrackers;
+	const struct spate_token_key *key; /* signs that path; NULL: "/announce" */
+	const char *const *announce;       /* more tracker URLs, as they are */
 	unsigned nannounce;
 	const char *const *peers; /* "host:port", for magnets; they are the edge itself */
 	unsigned npeers;
@@ -48,6 +52,8 @@ struct spate_made {
 	uint8_t sha256[SPATE_SHA256_BYTES]; /* hybrid: of info, whole */
 	struct spate_buf file;              /* the .torrent */
 	struct spate_buf magnet;
+	char **announce; /* every tracker URL */
+	unsigned nannounce;
 	struct spate_torrent_part *parts;
 	struct spate_torrent_file *files;
 	char *urls;
