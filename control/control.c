@@ -10,6 +10,8 @@
 
 #include "control/origin/dns.h"
 #include "control/origin/fill.h"
+#include "control/torrent/edge.h"
+#include "control/torrent/publish.h"
 #include "dataplane/cache/write.h"
 #include "dataplane/http/conn.h"
 
@@ -97,7 +99,10 @@ static void on_reply(struct spate_fill_env *env, struct spate_miss *m, struct sp
 	struct spate_control *ctl = (struct spate_control *)env;
 	struct spate_msg msg = {.type = SPATE_MSG_REPLY, .arg = v, .miss = m, .object = o};
 
-	push(&ctl->link[m->worker], &msg);
+	if (m->worker == SPATE_CONTROL_MISS)
+		m->done(NULL, m, o, v);
+	else
+		push(&ctl->link[m->worker], &msg);
 }
 
 static void on_progress(struct spate_fill_env *env, struct spate_object *o, uint64_t workers)
@@ -107,6 +112,23 @@ static void on_progress(struct spate_fill_env *env, struct spate_object *o, uint
 
 	for (; workers != 0; workers &= workers - 1)
 		push(&ctl->link[__builtin_ctzll(workers)], &msg);
+}
+
+static const struct spate_source_ops *made_here(struct spate_fill_env *env, const char *url,
+						size_t len)
+{
+	return spate_publisher_owns(env->publisher, url, len) ? &spate_source_torrent : NULL;
+}
+
+static void on_ended(struct spate_fill_env *env, struct spate_object *o, const char *url,
+		     size_t len, bool whole)
+{
+	spate_publisher_ended(env->publisher, o, url, len, whole);
+}
+
+static void tell_torrents(void *ctx, const struct spate_torrents *t)
+{
+	spate_control_tell(ctx, SPATE_MSG_TORRENTS, t);
 }
 
 void spate_control_tell(struct spate_control *ctl, enum spate_msg_type type, const void *ptr)
@@ -131,7 +153,8 @@ static void take(struct spate_control *ctl, struct link *k, const struct spate_m
 		spate_cache_release(ctl->env.cache, m->object);
 		break;
 	case SPATE_MSG_TORRENTS_DONE:
-		break; /* control/torrent takes these */
+		spate_publisher_done(ctl->env.publisher, m->ptr);
+		break;
 	case SPATE_MSG_DRAINED:
 		if (!k->drained && ++ctl->drained_n == ctl->workers)
 			ctl->drained(ctl->ctx);
@@ -261,6 +284,27 @@ close_fd:
 	return rc;
 }
 
+/* Where the configuration asks for it. */
+static int make_publisher(struct spate_control *ctl, const struct spate_control_setup *s)
+{
+	struct spate_publisher_setup setup = {.env = &ctl->env,
+					      .fills = ctl->fills,
+					      .config = s->config,
+					      .workers = s->workers,
+					      .tell = tell_torrents,
+					      .ctx = ctl};
+	int rc;
+
+	if (!spate_torrent_wanted(s->config))
+		return 0;
+	rc = spate_publisher_create(&ctl->env.publisher, &setup);
+	if (rc == 0) {
+		ctl->env.made_here = made_here;
+		ctl->env.ended = on_ended;
+	}
+	return rc;
+}
+
 int spate_control_create(struct spate_control **out, const struct spate_control_setup *s,
 			 const char **why)
 {
@@ -294,6 +338,9 @@ int spate_control_create(struct spate_control **out, const struct spate_control_
 		if (rc < 0)
 			goto fail;
 	}
+	rc = make_publisher(ctl, s);
+	if (rc < 0)
+		goto fail;
 	ctl->hook =
 		(struct spate_hook){.sleep = hook_sleep, .awake = hook_awake, .turn = hook_turn};
 	spate_loop_hook(s->loop, &ctl->hook);
@@ -311,6 +358,8 @@ void spate_control_finish(struct spate_control *ctl)
 	spate_loop_unhook(ctl->env.loop, &ctl->hook);
 	spate_loop_timer_stop(ctl->env.loop, &ctl->gauges);
 	spate_loop_timer_stop(ctl->env.loop, &ctl->again);
+	if (ctl->env.publisher != NULL)
+		spate_publisher_finish(ctl->env.publisher);
 	spate_fills_destroy(ctl->fills);
 	ctl->fills = NULL;
 }
@@ -321,6 +370,7 @@ void spate_control_destroy(struct spate_control *ctl)
 		return;
 	if (ctl->fills != NULL)
 		spate_control_finish(ctl);
+	spate_publisher_destroy(ctl->env.publisher);
 	spate_origins_destroy(ctl->env.origins);
 	spate_dns_destroy(ctl->env.dns);
 	for (unsigned i = 0; i < ctl->links_made; i++) {
@@ -345,5 +395,7 @@ struct spate_stats *spate_control_stats(struct spate_control *ctl)
 
 bool spate_control_purge(struct spate_control *ctl, const struct spate_key *key)
 {
+	if (ctl->env.publisher != NULL)
+		spate_publisher_purged(ctl->env.publisher, key);
 	return spate_fills_purge(ctl->fills, key);
 }

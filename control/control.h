@@ -27,6 +27,9 @@
 #include "spate/msg.h"
 #include "spate/stats.h"
 
+/* struct spate_miss.worker of what control itself asks for: its done() is called here. */
+#define SPATE_CONTROL_MISS UINT32_MAX
+
 struct spate_control;
 
 struct spate_control_setup {

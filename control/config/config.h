@@ -144,8 +144,9 @@ struct spate_config {
 		char *url;
 		char **announce;
 		uint32_t announce_count;
-		uint32_t piece_bytes; /* power of two */
-		uint32_t swarms;      /* enum spate_config_swarms */
+		uint32_t piece_bytes;  /* power of two */
+		uint64_t memory_bytes; /* for torrents */
+		uint32_t swarms;       /* enum spate_config_swarms */
 		uint32_t interval_ms;
 		uint32_t audience;
 		char **groups; /* "10.0.0.0/8,fd00::/8" */

@@ -31,9 +31,9 @@ struct spate_mpd_rep {
 	char *mime; /* "video/mp4", or "" */
 	uint64_t bandwidth;
 	bool elsewhere; /* some URL leads to another host; n is 0 then */
-	uint32_t n; /* 0: also where what is said of it makes no sense */
-	char **urls; /* absolute paths with query, "/films/a/video/1.m4s", dot segments removed;
-			not percent-normalised */
+	uint32_t n;     /* 0: also where what is said of it makes no sense */
+	char **urls;    /* absolute paths with query, "/films/a/video/1.m4s", dot segments removed;
+			   not percent-normalised */
 };
 
 struct spate_mpd {

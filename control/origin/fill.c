@@ -227,6 +227,8 @@ static void fail(struct spate_fill *f, enum spate_fetch_verdict v)
 			SPATE_COUNT(env->stats, origin_short);
 		spate_cache_fail(env->cache, f->object, &workers);
 		progress(f, workers);
+		if (env->ended != NULL)
+			env->ended(env, f->object, f->url, f->url_len, false);
 	} else if (v == SPATE_FETCH_BAD_GATEWAY || v == SPATE_FETCH_TIMEOUT) {
 		if (v == SPATE_FETCH_TIMEOUT)
 			spate_fill_origin_down(f);
@@ -333,10 +335,13 @@ static bool open_object(struct spate_fill *f)
 
 static void finish(struct spate_fill *f)
 {
+	struct spate_fill_env *env = f->fills->env;
 	uint64_t workers = 0;
 
-	spate_cache_complete(f->fills->env->cache, f->object, &workers);
+	spate_cache_complete(env->cache, f->object, &workers);
 	progress(f, workers);
+	if (env->ended != NULL)
+		env->ended(env, f->object, f->url, f->url_len, true);
 	f->answered = true;
 	tell_done(f);
 	destroy(f);
@@ -405,7 +410,8 @@ bool spate_fill_head(struct spate_fill *f, const struct spate_fill_head *h)
 	f->headed = true;
 	f->head = *h;
 	f->origin_us = h->meta->fill_us;
-	f->origin->failed_us = 0;
+	if (f->ops == &spate_source_http || f->ops == &spate_source_dir)
+		f->origin->failed_us = 0;
 	if (f->answered)
 		return false;
 	if (h->not_modified) {
@@ -517,10 +523,19 @@ const struct spate_meta *spate_fill_stale(struct spate_fill *f)
 
 /* --- what control calls --- */
 
+static const struct spate_source_ops *
+source_of(struct spate_fill_env *env, const struct spate_miss *m, const struct spate_origin *o)
+{
+	const struct spate_source_ops *own =
+		env->made_here != NULL ? env->made_here(env, m->url, m->url_len) : NULL;
+
+	return own != NULL ? own : o->is_dir ? &spate_source_dir : &spate_source_http;
+}
+
 static struct spate_fill *create(struct spate_fills *fs, struct spate_miss *m,
 				 struct spate_origin *o)
 {
-	const struct spate_source_ops *ops = o->is_dir ? &spate_source_dir : &spate_source_http;
+	const struct spate_source_ops *ops = source_of(fs->env, m, o);
 	size_t bytes = (sizeof(struct spate_fill) + ops->bytes + m->url_len + 63) & ~(size_t)63;
 	struct spate_fill *f = aligned_alloc(64, bytes);
 

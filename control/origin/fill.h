@@ -40,6 +40,8 @@
 
 struct spate_dns;
 struct spate_fill;
+struct spate_publisher;
+struct spate_source_ops;
 struct spate_fills;
 
 struct spate_fill_limits {
@@ -64,6 +66,13 @@ struct spate_fill_env {
 		      enum spate_fetch_verdict v);
 	/* The workers in the mask ran dry on o. */
 	void (*progress)(struct spate_fill_env *env, struct spate_object *o, uint64_t workers);
+	/* NULL, or: the source of a URL that is made here and not fetched; NULL: it is fetched. */
+	const struct spate_source_ops *(*made_here)(struct spate_fill_env *env, const char *url,
+						    size_t len);
+	/* NULL, or: the fill of this object has ended; not whole: it has failed. */
+	void (*ended)(struct spate_fill_env *env, struct spate_object *o, const char *url,
+		      size_t len, bool whole);
+	struct spate_publisher *publisher; /* control/torrent; NULL: there is none */
 };
 
 /* env is borrowed and may change between turns. 0 or -ENOMEM. */

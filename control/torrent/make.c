@@ -426,7 +426,8 @@ static int make(const struct spate_make *in, bool hybrid, struct spate_made **ou
 			order[n++] = &in->parts[i];
 	if (hybrid)
 		qsort(order, n, sizeof(*order), by_path);
-	rc = n == 0 || (hybrid && !well_padded(order, n)) ? -EINVAL : lay_out(m, in, order, n, hybrid);
+	rc = n == 0 || (hybrid && !well_padded(order, n)) ? -EINVAL
+							  : lay_out(m, in, order, n, hybrid);
 	if (rc < 0)
 		goto fail;
 	rc = -EINVAL;

@@ -1,12 +1,14 @@
 /*
- * thread.h: hashing beside the loop: one thread, one object at a time, in the order they were given.
+ * thread.h: hashing beside the loop: one thread, one object at a time, in the order they were
+ * given.
  *
  *   spate_hash_thread_create(&t, loop, cache)
  *   spate_hash_thread_submit(t, &job)      the caller holds job->object and leaves job alone
  *   job->done(job)                         on the loop's thread; job->rc, job->out
  *   spate_hash_thread_destroy(t)           jobs given are finished first; done is called for none
  *
- * The loop would stand still for 2 ms a MiB otherwise. The thread has a low priority: viewers first.
+ * The loop would stand still for 2 ms a MiB otherwise. The thread has a low priority: viewers
+ * first.
  */
 #ifndef SPATE_TORRENT_THREAD_H
 #define SPATE_TORRENT_THREAD_H

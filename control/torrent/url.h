@@ -5,9 +5,9 @@
  *     /films/a/stream.mpd.torrents/ID.torrent        a torrent, whatever else lies in the folder
  *     /films/a/stream.mpd.torrents/ID.hybrid.torrent
  *     /films/a/stream.mpd.torrents/ID.mp4            the concatenation (also .webm)
- *     /films/a/stream.mpd.torrents/ID/NAME/PATH      the hybrid's web seed where PATH is no URL of ours
- *     /films/a/ID.torrent  ID.hybrid.torrent         the same torrents; which manifest is to be found
- *     /films/a/.pad/12345                            zeros (BEP 47)
+ *     /films/a/stream.mpd.torrents/ID/NAME/PATH      the hybrid's web seed where PATH is no URL of
+ * ours /films/a/ID.torrent  ID.hybrid.torrent         the same torrents; which manifest is to be
+ * found /films/a/.pad/12345                            zeros (BEP 47)
  *
  * ID is a representation's, percent-encoded as one path component.
  */
@@ -34,10 +34,10 @@ enum spate_torrent_url_kind {
 
 struct spate_torrent_url {
 	enum spate_torrent_url_kind kind;
-	size_t manifest;                /* bytes of the URL that are the manifest's path; 0: not said */
-	size_t dir;                     /* bytes of the URL up to the folder's slash, included */
+	size_t manifest; /* bytes of the URL that are the manifest's path; 0: not said */
+	size_t dir;      /* bytes of the URL up to the folder's slash, included */
 	char id[SPATE_TURL_ID_MAX + 1]; /* decoded */
-	const char *path;               /* FILE: what follows NAME/, still encoded; not terminated */
+	const char *path; /* FILE: what follows NAME/, still encoded; not terminated */
 	size_t path_len;
 	uint64_t pad; /* PAD, and a FILE that is one: how many zeros; else 0 */
 };
