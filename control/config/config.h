@@ -144,16 +144,16 @@ struct spate_config {
 		char *url;
 		char **announce;
 		uint32_t announce_count;
-		uint32_t piece_bytes;  /* power of two */
-		uint64_t memory_bytes; /* for torrents */
-		uint32_t swarms;       /* enum spate_config_swarms */
+		uint32_t piece_bytes;    /* power of two */
+		uint64_t torrents_bytes; /* of torrents and their hashes */
+		uint32_t swarms;         /* enum spate_config_swarms */
 		uint32_t interval_ms;
 		uint32_t audience;
 		char **groups; /* "10.0.0.0/8,fd00::/8" */
 		uint32_t groups_count;
 		char *secret;
-		uint64_t memory_bytes; /* of the swarms */
-		uint32_t announces;    /* a second and address; 0: no limit */
+		uint64_t memory_bytes;                /* of the swarms */
+		uint32_t announces;                   /* a second and address; 0: no limit */
 		uint64_t rate_bytes, peer_rate_bytes; /* a second; 0: no limit */
 		uint32_t slots;
 		uint32_t connections; /* a worker */

@@ -200,8 +200,8 @@ void spate_publisher_trim(struct spate_publisher *p, const struct rep *keep)
 					oldest_asked = r;
 			}
 		if (oldest_asked == NULL)
-			return; /* one alone may be larger than p2p.memory */
-		spate_rep_withdraw(oldest_asked, "p2p.memory is full");
+			return; /* one alone may be larger than p2p.torrents */
+		spate_rep_withdraw(oldest_asked, "p2p.torrents is full");
 	}
 }
 
@@ -309,7 +309,7 @@ int spate_publisher_create(struct spate_publisher **out, const struct spate_publ
 	p->s = *setup;
 	p->s.config = NULL;
 	p->piece_bytes = setup->config->p2p.piece_bytes;
-	p->memory = setup->config->p2p.memory_bytes;
+	p->memory = setup->config->p2p.torrents_bytes;
 	p->queue_end = &p->queue;
 	rc = spate_torrent_edge_create(&p->edge, setup->config);
 	if (rc == 0)
