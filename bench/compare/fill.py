@@ -110,7 +110,7 @@ def main():
     args = p.parse_args()
     place.own_network()
     names = args.servers.split(",")
-    r, case = rows.Rows("fill"), "2 MiB in 0.5 s"
+    r, case = rows.Rows("fill", args.json), "2 MiB in 0.5 s"
     with place.Place() as here:
         origin = SlowOrigin()
         at = {}
@@ -138,7 +138,7 @@ def main():
                 server.stop()
     r.ratio(case, "first viewer TTFB")
     r.ratio(case, "second viewer TTFB", AIM, to="nginx")
-    r.finish(args.json)
+    r.finish()
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ def main():
     p.add_argument("--memory", type=int, default=3072, help="MiB of cache for the objects (3072)")
     args = p.parse_args()
     place.own_network()
-    r = rows.Rows("growth")
+    r = rows.Rows("growth", args.json)
     with place.Place() as here:
         (here.files / "1.mp4").write_bytes(b"x" * 1024)
         with servers.Files(here) as origin:
@@ -110,7 +110,7 @@ def main():
             if client.have_load():
                 objects(r, ["spate"], here, origin, args)
             workers(r, here, origin, args)
-    r.finish(args.json)
+    r.finish()
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def main():
     args = p.parse_args()
     place.own_network(args.congestion)
     sizes, names = [size_of(s) for s in args.sizes.split(",")], args.servers.split(",")
-    r = rows.Rows("http")
+    r = rows.Rows("http", args.json)
     cases = [label for label, _ in sizes] + [f"64 KiB of {sizes[-1][0]}"]
     with place.Place() as here:
         bodies = {label: os.urandom(size) for label, size in sizes}
@@ -88,7 +88,7 @@ def main():
         r.ratio(case, "CPU", CPU_AIM if whole else None, leave_out=["nginx-files"])
         r.ratio(case, "rate", to="nginx-files")
         r.ratio(case, "CPU", to="nginx-files")
-    r.finish(args.json)
+    r.finish()
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def main():
     p.add_argument("--servers", default=",".join(["spate", *servers.PEERS, "spate-dpdk"]))
     args = p.parse_args()
     place.own_network()
-    r = rows.Rows("idle")
+    r = rows.Rows("idle", args.json)
     names = args.servers.split(",")
     for veth in (False, True):
         mine = [n for n in names if (n == "spate-dpdk") == veth]
@@ -97,7 +97,7 @@ def main():
                             if server:
                                 server.stop()
     r.ratio(case, "own memory")
-    r.finish(args.json)
+    r.finish()
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def main():
         sys.exit("bench latency: an open loop needs spate-load, which this build does not have")
     place.own_network()
     names = args.servers.split(",")
-    r = rows.Rows("latency")
+    r = rows.Rows("latency", args.json)
     with place.Place() as here:
         for size in args.sizes.split(","):
             (here.files / f"{size}.mp4").write_bytes(os.urandom(int(size) << 10))
@@ -48,7 +48,7 @@ def main():
             finally:
                 for server in at.values():
                     server.stop()
-    r.finish(args.json)
+    r.finish()
 
 
 def one(r, size, at, args, here):

@@ -39,7 +39,7 @@ def main():
     if os.getuid() != 0:
         sys.exit("bench veth: a veth pair needs root")
     place.own_network()
-    r = rows.Rows("veth")
+    r = rows.Rows("veth", args.json)
     names = args.servers.split(",")
     with place.Place(veth=True) as here:
         bodies = {label: os.urandom(size) for label, size in SIZES.items()}
@@ -73,7 +73,7 @@ def main():
         for label in SIZES:
             r.ratio(f"{label}, {word}", "rate", us="spate-dpdk")
             r.ratio(f"{label}, {word}", "CPU", us="spate-dpdk")
-    r.finish(args.json)
+    r.finish()
 
 
 if __name__ == "__main__":

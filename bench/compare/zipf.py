@@ -67,7 +67,7 @@ def main():
     args = p.parse_args()
     place.own_network()
     size, objects = args.size << 10, 4 * (args.memory << 10) // args.size
-    r = rows.Rows("zipf")
+    r = rows.Rows("zipf", args.json)
     with place.Place() as here:
         (here.files / "o").mkdir()
         for n in range(objects):
@@ -95,7 +95,7 @@ def main():
                             if server:
                                 server.stop()
                 r.ratio(case, "hits")
-    r.finish(args.json)
+    r.finish()
 
 
 if __name__ == "__main__":

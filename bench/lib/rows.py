@@ -2,13 +2,13 @@
 
     p = rows.arguments(__doc__, rounds=3, seconds=2)      # --rounds --seconds --json; add your own to it
     args = p.parse_args()
-    r = rows.Rows("http")
+    r = rows.Rows("http", args.json)
     for turn, names in rows.interleaved(["spate", "nginx"], args.rounds):
         for name in names:
             r.sample("1 KiB", "rate", measure(name), "req/s", peer=name)      # one round's figure
     r.ratio("1 KiB", "rate", aim=1.3)                     # spate's median to the best peer's, as a row of its own
     r.add("1 KiB", "objects", 1000, "")                   # a figure that has no rounds
-    r.finish(args.json)                                   # prints the table, writes the file
+    r.finish()                                            # prints the table, writes the file
 
 A row is {bench, case, metric, value, unit, aim, peer}. `value` is the median of its rounds, which are then in
 `rounds`, so its spread is known too. `peer` is whose figure it is; in a ratio, whom it is to; None: only we have one.
@@ -16,6 +16,7 @@ A row is {bench, case, metric, value, unit, aim, peer}. `value` is the median of
 value None, and why in `note`. A C program writes the same rows (bench/dataplane/cost.c).
 """
 import argparse
+import atexit
 import json
 import os
 import statistics
@@ -57,8 +58,11 @@ def arguments(doc, rounds=3, seconds=2):
 
 
 class Rows:
-    def __init__(self, bench, progress=True):
-        self.bench, self.rows, self.at, self.progress = bench, [], {}, progress and os.isatty(2)
+    def __init__(self, bench, path=None, progress=True):
+        """path: of the JSON, or None. It is written at the end, and when the program is ended before."""
+        self.bench, self.path, self.rows, self.at, self.progress = bench, path, [], {}, progress and os.isatty(2)
+        if path:
+            atexit.register(write, path, self.rows)
 
     def _row(self, case, metric, unit, aim, peer, more):
         row = {"bench": self.bench, "case": case, "metric": metric, "value": None, "unit": unit, "aim": aim,
@@ -113,9 +117,10 @@ class Rows:
         return value
 
     def finish(self, path=None):
+        """Prints the table and writes the file, if either of them was named."""
         print(table(self.rows))
-        if path:
-            write(path, self.rows)
+        if path or self.path:
+            write(path or self.path, self.rows)
 
 
 def write(path, rows):

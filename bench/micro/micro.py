@@ -61,7 +61,7 @@ def compare(args, old, into):
         for which in order:
             runs[which].append(run(ours if which == "new" else theirs, args, args.min_time))
         print(f"round {turn + 1} of {args.rounds}", file=sys.stderr)
-    r = rows.Rows("micro")
+    r = rows.Rows("micro", args.json)
     lines = []
     for name in runs["new"][0]:
         if any(name not in x for side in runs.values() for x in side):
@@ -109,16 +109,14 @@ def main():
         finally:
             subprocess.run(["git", "-C", ROOT, "worktree", "remove", "--force", into / "tree"], capture_output=True)
             shutil.rmtree(into, ignore_errors=True)
-        if args.json:
-            rows.write(args.json, r.rows)
         return
     if not args.json and not args.rounds:
         os.execv(BUILD / PROGRAM, ["spate-micro", f"--benchmark_filter={args.filter}", *rest])
-    r = rows.Rows("micro")
+    r = rows.Rows("micro", args.json)
     for _ in range(args.rounds or 1):
         for name, cycles in run(BUILD / PROGRAM, args, args.min_time).items():
             r.sample(name, "cycles", cycles, "cycles")
-    r.finish(args.json)
+    r.finish()
 
 
 if __name__ == "__main__":
