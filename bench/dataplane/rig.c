@@ -145,28 +145,14 @@ static void open_mem(void)
 	}
 }
 
-static unsigned free_huge_pages(void)
-{
-	FILE *f = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "r");
-	unsigned n = 0;
-
-	if (f == NULL)
-		return 0;
-	if (fscanf(f, "%u", &n) != 1)
-		n = 0;
-	fclose(f);
-	return n;
-}
-
 static void start_dpdk(void)
 {
-	const char *const args[] = {"--no-pci", "--no-telemetry", "--log-level=error", "-m",
-				    "256",      "--no-huge"};
+	/* Small pages: the arena, and others on the host, take the huge ones. */
+	const char *const args[] = {
+		"--no-pci", "--no-telemetry", "--log-level=error", "--no-huge", "-m", "256"};
 	char why[256] = "";
 
-	/* Others may have taken the huge pages; DPDK can only be started once. */
-	rig_must(spate_eal_start(args, free_huge_pages() > 150 ? 5 : 6, why, sizeof(why)) == 0,
-		 why);
+	rig_must(spate_eal_start(args, sizeof(args) / sizeof(*args), why, sizeof(why)) == 0, why);
 	spate_eal_thread();
 }
 

@@ -47,8 +47,9 @@ void spate_http_ahead(const struct spate_stream_ahead *a, unsigned n)
 		__builtin_prefetch(a[i].s->ctx, 1);
 	for (unsigned i = 0; i < n; i++)
 		h->nready += prepare(&h->ready[h->nready], &a[i]);
-	/* Not between two parses: a fetch retires when its address is translated, and the TLB
-	 * misses of loops as short as this one overlap. */
+	/* In loops of their own, not between two parses or two answers, where they look better
+	 * spread: a fetch that misses the TLB holds up what follows it, and only in loops as short
+	 * as these do many such misses overlap (docs/design/cost.md has the figures). */
 	for (unsigned i = 0; i < h->nready; i++)
 		spate_cache_ahead_index(w->cache, &h->ready[i].key);
 	for (unsigned i = 0; i < h->nready; i++)

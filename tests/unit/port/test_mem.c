@@ -73,7 +73,8 @@ static void assert_good(const uint8_t *pkt, size_t n)
 	assert_int_equal(spate_csum_fold(sum + spate_csum_plain(ip + 20, total - 20)), 0xffff);
 }
 
-static void test_pair_delivers_in_order_and_buffers_return(void **state)
+/* early: the wire has done its work before the receiver looks. */
+static void fifty_packets(bool early)
 {
 	struct spate_port a, b;
 	struct spate_mem_setup s = {.tx_packets = 64, .rx_packets = 64};
@@ -92,6 +93,12 @@ static void test_pair_delivers_in_order_and_buffers_return(void **state)
 		spate_txq_push(&q);
 	}
 	spate_txq_finish(&q);
+	if (early) {
+		spate_mem_deliver(&b);
+		assert_int_equal(spate_mem_sent(&a), 0);
+		assert_true(spate_mem_idle(&a)); /* its buffers and payload are its own again */
+		assert_false(spate_mem_idle(&b));
+	}
 	for (unsigned got = 0, n; got < 50; got += n) {
 		n = b.ops->rx(&b, 0, pkts, SPATE_BURST);
 		assert_int_not_equal(n, 0);
@@ -106,6 +113,16 @@ static void test_pair_delivers_in_order_and_buffers_return(void **state)
 	assert_true(spate_mem_idle(&b));
 	a.ops->close(&a);
 	b.ops->close(&b);
+}
+
+static void test_pair_delivers_in_order_and_buffers_return(void **state)
+{
+	fifty_packets(false);
+}
+
+static void test_delivered_before_it_is_asked_for(void **state)
+{
+	fifty_packets(true);
 }
 
 static void test_no_buffers_gives_less(void **state)
@@ -180,6 +197,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pair_delivers_in_order_and_buffers_return),
+		cmocka_unit_test(test_delivered_before_it_is_asked_for),
 		cmocka_unit_test(test_no_buffers_gives_less),
 		cmocka_unit_test(test_tso_is_cut_as_a_device_would),
 		cmocka_unit_test(test_kept_packet_survives_rx_free),
