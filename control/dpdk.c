@@ -107,6 +107,30 @@ static int open_port(struct spate_dpdk *d, unsigned i, const struct spate_arena_
 	return 0;
 }
 
+static bool has_word(const struct spate_config *cfg, const char *a, const char *b)
+{
+	for (unsigned i = 0; i < cfg->dpdk.eal_count; i++)
+		if (strstr(cfg->dpdk.eal[i], a) != NULL && strstr(cfg->dpdk.eal[i], b) != NULL)
+			return true;
+	return false;
+}
+
+int spate_dpdk_memory(const struct spate_config *cfg, spate_cache_take **take, char *why,
+		      size_t why_len)
+{
+	int err;
+
+	*take = NULL;
+	if (has_word(cfg, "--no-huge", "") ||
+	    (!has_word(cfg, "net_virtio_user", "") && !has_word(cfg, "net_memif", "zero-copy=yes")))
+		return 0;
+	err = spate_eal_start((const char *const *)cfg->dpdk.eal, cfg->dpdk.eal_count, why,
+			      why_len);
+	if (err == 0)
+		*take = spate_eal_memory;
+	return err;
+}
+
 int spate_dpdk_start(const struct spate_config *cfg, const struct spate_arena_info *arena,
 		     const struct spate_listener *listeners, unsigned nlisteners,
 		     const struct spate_dgram_listener *dgrams, unsigned ndgrams,
@@ -201,6 +225,7 @@ void spate_dpdk_stop(struct spate_dpdk *d)
 }
 
 const struct spate_dpdk_ops spate_dpdk_ops = {
+	.memory = spate_dpdk_memory,
 	.start = spate_dpdk_start,
 	.setup = spate_dpdk_backend_setup,
 	.cpu = spate_dpdk_cpu,

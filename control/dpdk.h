@@ -19,6 +19,13 @@
 
 struct spate_dpdk;
 
+/*
+ * Where the cache's memory is to come from: *take NULL: anywhere. A virtio-user port, or a memif
+ * with zero-copy, can only send what its peer has mapped, which is DPDK's own memory: then DPDK is
+ * started here. 0 or negative errno with why filled in.
+ */
+int spate_dpdk_memory(const struct spate_config *cfg, spate_cache_take **take, char *why,
+		      size_t why_len);
 /* listeners and dgrams are borrowed. 0 or negative errno with why filled in; then nothing is left
  * behind. */
 int spate_dpdk_start(const struct spate_config *cfg, const struct spate_arena_info *arena,
@@ -40,6 +47,8 @@ void spate_dpdk_stop(struct spate_dpdk *d); /* NULL is fine */
  * there is DPDK.
  */
 struct spate_dpdk_ops {
+	int (*memory)(const struct spate_config *cfg, spate_cache_take **take, char *why,
+		      size_t why_len);
 	int (*start)(const struct spate_config *cfg, const struct spate_arena_info *arena,
 		     const struct spate_listener *listeners, unsigned nlisteners,
 		     const struct spate_dgram_listener *dgrams, unsigned ndgrams,

@@ -509,6 +509,30 @@ static int start_threads(struct run *r)
 	return rc < 0 ? cannot("worker thread", NULL, rc) : 0;
 }
 
+/*
+ * Sockets send large ranges by reference, page by page; our own TCP wants the largest pages there
+ * are, and some devices want them of DPDK's own.
+ */
+static int make_cache(struct run *r)
+{
+	uint64_t bytes = r->cfg->cache.memory_bytes;
+	uint32_t block = r->cfg->cache.block_bytes;
+	spate_cache_take *take = NULL;
+	char why[1024] = "";
+	int rc = 0;
+
+	if (r->cfg->backend == SPATE_BACKEND_SOCKETS) {
+		rc = spate_cache_create_giftable(&r->cache, bytes, block, r->cfg->workers);
+	} else {
+		if (spate_run_dpdk != NULL)
+			rc = spate_run_dpdk->memory(r->cfg, &take, why, sizeof(why));
+		if (rc < 0)
+			return cannot("backend dpdk", why, rc);
+		rc = spate_cache_create_in(&r->cache, bytes, block, r->cfg->workers, take);
+	}
+	return rc < 0 ? cannot("cache.memory", NULL, rc) : 0;
+}
+
 static int start(struct run *r)
 {
 	struct spate_control_setup control = {.drained = on_drained, .ctx = r};
@@ -520,13 +544,9 @@ static int start(struct run *r)
 	if (rc < 0)
 		return cannot("io_uring", NULL, rc);
 	catch_signals(r->loop);
-	/* Sockets send large ranges by reference, page by page; our own TCP wants the largest pages
-	 * there are. */
-	rc = (r->cfg->backend == SPATE_BACKEND_SOCKETS ? spate_cache_create_giftable
-						       : spate_cache_create)(
-		&r->cache, r->cfg->cache.memory_bytes, r->cfg->cache.block_bytes, r->cfg->workers);
+	rc = make_cache(r);
 	if (rc < 0)
-		return cannot("cache.memory", NULL, rc);
+		return rc;
 	if ((rc = make_rings(r)) < 0 || (rc = make_listeners(r)) < 0 ||
 	    (rc = set_worker_config(r, r->cfg)) < 0 ||
 	    (rc = spate_p2p_tracker(r->cfg, &r->tracker)) < 0)

@@ -144,6 +144,20 @@ int spate_arena_map_giftable(struct spate_arena *a, size_t bytes, uint32_t block
 	return 0;
 }
 
+void spate_arena_borrow(struct spate_arena *a, void *base, size_t bytes, size_t page_bytes,
+			uint32_t block_bytes)
+{
+	*a = (struct spate_arena){
+		.base = base,
+		.bytes = bytes,
+		.page_bytes = page_bytes,
+		.fd = -1,
+		.borrowed = true,
+		.block_bytes = block_bytes,
+		.block_shift = (uint32_t)__builtin_ctz(block_bytes),
+	};
+}
+
 void spate_arena_drop(struct spate_arena *a, uint32_t first, uint32_t n)
 {
 	int err = madvise(a->base + ((size_t)first << a->block_shift), (size_t)n << a->block_shift,
@@ -155,7 +169,7 @@ void spate_arena_drop(struct spate_arena *a, uint32_t first, uint32_t n)
 
 void spate_arena_unmap(struct spate_arena *a)
 {
-	if (a->base != NULL)
+	if (a->base != NULL && !a->borrowed)
 		munmap(a->base, a->bytes);
 	if (a->fd >= 0)
 		close(a->fd);

@@ -35,6 +35,7 @@ struct spate_arena {
 	size_t page_bytes; /* 2 MiB when from hugetlbfs, else 4 KiB (the kernel may still merge) */
 	int fd;            /* memfd, or -1 */
 	bool giftable;     /* private small pages: spate_arena_drop works */
+	bool borrowed;
 	uint32_t block_bytes, block_shift;
 	uint32_t blocks, nfree;
 	uint32_t cursor;
@@ -49,6 +50,9 @@ struct spate_arena {
 int spate_arena_map(struct spate_arena *a, size_t bytes, uint32_t block_bytes);
 /* Private memory in small pages, for readers that give pages away. Blocks of at least a page. */
 int spate_arena_map_giftable(struct spate_arena *a, size_t bytes, uint32_t block_bytes);
+/* Memory of somebody else, not unmapped at the end. */
+void spate_arena_borrow(struct spate_arena *a, void *base, size_t bytes, size_t page_bytes,
+			uint32_t block_bytes);
 /* The run's pages leave the arena with what they hold; fresh ones come with the next write. */
 void spate_arena_drop(struct spate_arena *a, uint32_t first, uint32_t n);
 void spate_arena_unmap(struct spate_arena *a);

@@ -95,8 +95,22 @@ static void lay_out(struct spate_cache *c, const struct plan *p, unsigned reader
 	c->grace = c->limbo = empty;
 }
 
+static int map_arena(struct spate_arena *a, size_t bytes, uint32_t block_bytes,
+		     int (*map)(struct spate_arena *a, size_t bytes, uint32_t block_bytes),
+		     spate_cache_take *take)
+{
+	size_t got = bytes, page_bytes;
+	void *base = take != NULL ? take(&got, &page_bytes) : NULL;
+
+	if (base == NULL)
+		return map(a, bytes, block_bytes);
+	spate_arena_borrow(a, base, got, page_bytes, block_bytes);
+	return 0;
+}
+
 static int create(struct spate_cache **out, uint64_t bytes, uint32_t block_bytes, unsigned readers,
-		  int (*map)(struct spate_arena *a, size_t bytes, uint32_t block_bytes))
+		  int (*map)(struct spate_arena *a, size_t bytes, uint32_t block_bytes),
+		  spate_cache_take *take)
 {
 	if (block_bytes == 0)
 		block_bytes = BLOCK_DEFAULT;
@@ -113,7 +127,7 @@ static int create(struct spate_cache **out, uint64_t bytes, uint32_t block_bytes
 	if (c == NULL)
 		return -ENOMEM;
 	memset(c, 0, sizeof(*c));
-	if (map(&c->arena, page_up((size_t)blocks * block_bytes), block_bytes) < 0)
+	if (map_arena(&c->arena, page_up((size_t)blocks * block_bytes), block_bytes, map, take) < 0)
 		goto no_arena;
 	if (blocks > c->arena.bytes / block_bytes)
 		blocks = (uint32_t)(c->arena.bytes / block_bytes); /* whole huge pages */
@@ -146,13 +160,19 @@ no_arena:
 int spate_cache_create(struct spate_cache **out, uint64_t bytes, uint32_t block_bytes,
 		       unsigned readers)
 {
-	return create(out, bytes, block_bytes, readers, spate_arena_map);
+	return create(out, bytes, block_bytes, readers, spate_arena_map, NULL);
 }
 
 int spate_cache_create_giftable(struct spate_cache **out, uint64_t bytes, uint32_t block_bytes,
 				unsigned readers)
 {
-	return create(out, bytes, block_bytes, readers, spate_arena_map_giftable);
+	return create(out, bytes, block_bytes, readers, spate_arena_map_giftable, NULL);
+}
+
+int spate_cache_create_in(struct spate_cache **out, uint64_t bytes, uint32_t block_bytes,
+			  unsigned readers, spate_cache_take *take)
+{
+	return create(out, bytes, block_bytes, readers, spate_arena_map, take);
 }
 
 void spate_cache_destroy(struct spate_cache *c)

@@ -12,6 +12,7 @@
 
 #include <rte_bus.h>
 #include <rte_dev.h>
+#include <rte_devargs.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_malloc.h>
@@ -141,9 +142,20 @@ static int make_pools(struct dpdk *d, unsigned i, uint16_t mtu, unsigned rx_desc
 	return 0;
 }
 
+/* Its peer maps DPDK's own memory and nothing else, and no copy is made on this side. */
+static bool sees_only_ours(const struct dpdk *d, const struct rte_device *dev)
+{
+	const struct rte_devargs *a = rte_dev_devargs(dev);
+
+	return driver_is(d, "net_virtio_user") ||
+	       (driver_is(d, "net_memif") && a != NULL && a->args != NULL &&
+		strstr(a->args, "zero-copy=yes") != NULL);
+}
+
 /*
  * Makes the arena readable for the device. Virtual devices copy, so any address will do, but for
- * virtio-user: its peer can only see memory of DPDK's own. A real device needs the pages
+ * virtio-user and memif's zero-copy: their peers only see memory of DPDK's own, where the arena is
+ * then if there are huge pages (spate_dpdk_memory in control/). A real device needs the pages
  * registered and mapped.
  */
 static int reach_arena(struct dpdk *d, const struct rte_eth_dev_info *info,
@@ -153,7 +165,7 @@ static int reach_arena(struct dpdk *d, const struct rte_eth_dev_info *info,
 	size_t len = RTE_ALIGN_FLOOR(a->bytes, a->page_bytes);
 	unsigned pages = (unsigned)(a->bytes / a->page_bytes);
 
-	if (driver_is(d, "net_virtio_user"))
+	if (sees_only_ours(d, info->device) && rte_mem_virt2memseg(a->base, NULL) == NULL)
 		return 0;
 	d->device = info->device;
 	d->arena_base = (uintptr_t)a->base;

@@ -22,6 +22,7 @@
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
 #include <rte_log.h>
+#include <rte_memzone.h>
 #include <rte_version.h>
 
 #define ARGS_MAX 72
@@ -304,6 +305,21 @@ void spate_eal_thread_end(void)
 {
 	if (eal.started)
 		rte_thread_unregister();
+}
+
+void *spate_eal_memory(size_t *bytes, size_t *page_bytes)
+{
+	size_t whole = *bytes & ~(((size_t)2 << 20) - 1);
+	const struct rte_memzone *z =
+		whole == 0 ? NULL
+			   : rte_memzone_reserve_aligned("spate_arena", whole, SOCKET_ID_ANY, 0,
+							 2u << 20);
+
+	if (z == NULL)
+		return NULL;
+	*bytes = whole;
+	*page_bytes = z->hugepage_sz;
+	return z->addr;
 }
 
 void spate_eal_stop(void)

@@ -21,6 +21,11 @@ const char *spate_eal_said(void); /* what went wrong with a device while it star
 /* 0, or -ENOSPC: more threads than DPDK was built for. Gives the thread its own buffer caches. */
 int spate_eal_thread(void);
 void spate_eal_thread_end(void);
+/*
+ * Memory of DPDK's own, for the cache: a spate_cache_take (spate/cache.h). What virtio-user's peer,
+ * and a memif's with zero-copy, may read. NULL: too few huge pages. Lives until spate_eal_stop.
+ */
+void *spate_eal_memory(size_t *bytes, size_t *page_bytes);
 void spate_eal_stop(void);
 
 #endif

@@ -63,6 +63,8 @@ static inline void spate_txq_flush(struct spate_txq *q)
 {
 	unsigned left = q->have - q->n;
 
+	/* Also moves what the device did not take earlier, which nobody else might do for long. */
+	q->room = q->port->ops->tx_room(q->port, q->queue);
 	if (q->n == 0)
 		return;
 	q->port->ops->tx(q->port, q->queue, q->pkt, q->n);

@@ -128,6 +128,14 @@ int spate_cache_create(struct spate_cache **out, uint64_t bytes, uint32_t block_
  * (spate_object_gift). */
 int spate_cache_create_giftable(struct spate_cache **out, uint64_t bytes, uint32_t block_bytes,
 				unsigned readers);
+/*
+ * The same, in memory of somebody else who outlives every access: DPDK's own, which a virtual
+ * device's peer can see. take is called once; it returns at most `*bytes` (and says how many) of
+ * zeroed memory and the page size, or NULL: then as spate_cache_create.
+ */
+typedef void *spate_cache_take(size_t *bytes, size_t *page_bytes);
+int spate_cache_create_in(struct spate_cache **out, uint64_t bytes, uint32_t block_bytes,
+			  unsigned readers, spate_cache_take *take);
 void spate_cache_destroy(struct spate_cache *c);
 void spate_cache_arena(const struct spate_cache *c, struct spate_arena_info *out);
 
