@@ -1,10 +1,8 @@
 /*
- * loop.c: who asks when.
- *
- *   closed   a connection asks again as soon as it was answered
- *   open     a clock asks: due_ns moves on by 1/rate whatever happens, and a request is given to
- * the first connection that is free. When none is, due_ns waits in the past: nothing is left out,
- * and latency counts from it DASH     sessions ask for themselves (dash_load.c)
+ * loop.c: who asks when. Closed loop: a connection asks again as soon as it was answered. Open
+ * loop: a clock asks: due_ns moves on by 1/rate whatever happens, and a request is given to the
+ * first connection that is free; when none is, due_ns waits in the past: nothing is left out, and
+ * latency counts from it. With --dash viewers ask for what they are about to play (dash.c).
  */
 #include "bench/load/loop.h"
 
@@ -132,6 +130,11 @@ static void done(struct load_conn *conn, const struct load_ask *a, enum load_out
 {
 	struct run *r = conn->client->ctx;
 
+	if (r->l->dash != NULL) {
+		record(r, a);
+		load_dash_done(r->l->dash, conn, a, what);
+		return;
+	}
 	r->answered_once += a->due_ns != 0 && conn->answered <= 1;
 	if (what == LOAD_OK && a->total != 0)
 		atomic_store_explicit(&r->l->plan->size[a->url], a->total, memory_order_relaxed);
@@ -235,7 +238,8 @@ static void check_conns(struct run *r)
 		struct load_conn *c = &r->conn[i];
 
 		load_conn_check(c);
-		if (r->gap_ns == 0 && i < r->started && c->count == 0 && c->rest_until_ns <= now)
+		if (r->l->dash == NULL && r->gap_ns == 0 && i < r->started && c->count == 0 &&
+		    c->rest_until_ns <= now)
 			ask_closed(r, c);
 	}
 	/* Nothing has ever answered and each connection has tried: it will not get better. */
@@ -313,6 +317,28 @@ static void drive(struct run *r)
 	count_unsent(r);
 }
 
+/* Until every viewer has seen the end, or the time is up. */
+static void drive_viewers(struct run *r)
+{
+	struct load_loop *l = r->l;
+	struct load_net *net = l->client.net;
+
+	if (load_dash_create(&l->dash, r->conn, l->nconns, l->o) != 0) {
+		snprintf(l->why, sizeof(l->why), "out of memory");
+		return;
+	}
+	window_begin(r);
+	while (!stopped(r) && net->now_ns < r->end_ns && load_dash_tick(l->dash)) {
+		net->ops->turn(net, WAIT_NS);
+		if (net->now_ns >= r->next_check_ns)
+			check_conns(r);
+	}
+	window_end(r);
+	load_dash_sum(l->dash, l->viewers);
+	load_dash_destroy(l->dash);
+	l->dash = NULL;
+}
+
 static int open_run(struct run *r, struct load_loop *l)
 {
 	unsigned slots = l->nconns * l->o->pipeline;
@@ -381,7 +407,9 @@ void load_loop_run(struct load_loop *l)
 	atomic_store(&l->ready, true);
 	while (err == 0 && !atomic_load(l->start) && !atomic_load(l->stop))
 		sched_yield();
-	if (err == 0)
+	if (err == 0 && l->o->dash)
+		drive_viewers(&r);
+	else if (err == 0)
 		drive(&r);
 	if (l->client.net != NULL)
 		l->client.net->ops->close(l->client.net);

@@ -12,9 +12,8 @@
 #define SPATE_LOAD_LOOP_H
 
 #include "bench/load/conn.h"
+#include "bench/load/dash.h"
 #include "bench/load/hist.h"
-
-struct load_dash;
 
 struct load_loop {
 	unsigned id;
@@ -39,7 +38,8 @@ struct load_loop {
 				 */
 	char why[256];          /* why it could not run; "": it could */
 	bool fatal;             /* nothing could be reached */
-	struct load_dash *dash;
+	struct load_dash *dash; /* while it runs, with --dash */
+	struct load_dash_sum *viewers;
 };
 
 void load_loop_run(struct load_loop *l);

@@ -6,6 +6,7 @@
  *   loop.c      one a thread: who asks when; conn.c: requests on a connection; response.c: answers
  *   sockets.c, wire.c
  *               how bytes get there: the kernel's TCP, or Spate's own over DPDK
+ *   dash.c      viewers of a manifest (mpd.c): what each would do (player.c)
  *   hist.c      latency; report.c: figures for people and machines
  *   ceiling.c, canned.c
  *               what the generator itself can do
@@ -125,7 +126,8 @@ static int make_loops(struct load_loop *l, const struct load_options *o, struct 
 		l[i].stop = &load_stop;
 		l[i].start = start;
 		l[i].hist = calloc(1, sizeof(*l[i].hist));
-		if (l[i].hist == NULL)
+		l[i].viewers = calloc(1, sizeof(*l[i].viewers));
+		if (l[i].hist == NULL || l[i].viewers == NULL)
 			return -ENOMEM;
 	}
 	return 0;
@@ -169,12 +171,19 @@ int load_run(const struct load_options *o, struct load_result *out, char *why, s
 			snprintf(why, why_len, "%s: no connection could be made", o->host);
 			err = -ECONNREFUSED;
 		}
+	for (unsigned i = 0; err == 0 && i < n; i++)
+		if (l[i].viewers->why[0] != '\0') {
+			snprintf(why, why_len, "%s", l[i].viewers->why);
+			err = -EINVAL;
+		}
 	if (err == 0)
 		load_result_of(out, l, n);
 	load_plan_close(&plan);
 out:
-	for (unsigned i = 0; i < o->threads; i++)
+	for (unsigned i = 0; i < o->threads; i++) {
 		free(l[i].hist);
+		free(l[i].viewers);
+	}
 	free(l);
 	return err;
 }
@@ -194,7 +203,9 @@ static int measure(const struct load_options *o)
 	if (o->json == NULL || strcmp(o->json, "-") != 0)
 		printf("%s: %u connections, %u thread%s, %s, %s\n", o->urls[0], o->connections,
 		       o->threads, o->threads == 1 ? "" : "s",
-		       o->rate > 0 ? "open loop" : "closed loop",
+		       o->dash       ? "viewers"
+		       : o->rate > 0 ? "open loop"
+				     : "closed loop",
 		       o->dpdk != NULL ? "our TCP on DPDK" : "kernel sockets");
 	fflush(stdout);
 	err = load_run(o, r, why, sizeof(why));

@@ -57,7 +57,8 @@ static const char help[] =
 	"      --verify-sample N  look at one answer of N; others are received and thrown away "
 	"(1)\n"
 	"\n"
-	"DASH viewers (--dash): play the manifest in real time and adapt to what they get\n"
+	"DASH viewers (--dash): play the manifest in real time, to its end, and adapt to what they "
+	"get\n"
 	"      --buffer TIME      at most so much ahead (30s)\n"
 	"      --start TIME       play as soon as so much is there (2s)\n"
 	"      --safety F         share of the measured throughput to use (0.8)\n"
@@ -547,6 +548,8 @@ static int check(struct load_options *o)
 	if (o->verify == LOAD_VERIFY_LIST && o->has_range)
 		return complain(
 			"the list's hashes are of whole objects: --verify first with --range");
+	if (o->dash && o->duration_ns == 10000000000u)
+		o->duration_ns = 86400000000000u; /* until all have seen the end */
 	if (o->requests != 0)
 		o->warmup_ns = 0; /* so many are measured */
 	return server_of(o, o->urls[0]);

@@ -16,6 +16,21 @@ static uint64_t get(const _Atomic uint64_t *c)
 	return atomic_load_explicit(c, memory_order_relaxed);
 }
 
+static void add_viewers(struct load_dash_sum *to, const struct load_dash_sum *v)
+{
+	to->viewers += v->viewers;
+	to->began += v->began;
+	to->finished += v->finished;
+	to->stalled += v->stalled;
+	to->stalls += v->stalls;
+	to->switches += v->switches;
+	to->segments += v->segments;
+	to->stall_s += v->stall_s;
+	to->played_s += v->played_s;
+	to->played_bits += v->played_bits;
+	load_hist_merge(&to->startup, &v->startup);
+}
+
 void load_result_of(struct load_result *r, const struct load_loop *loops, unsigned n)
 {
 	memset(r, 0, sizeof(*r));
@@ -39,6 +54,7 @@ void load_result_of(struct load_result *r, const struct load_loop *loops, unsign
 		if (l->client.bad_status != 0)
 			r->bad_status = l->client.bad_status;
 		load_hist_merge(&r->hist, l->hist);
+		add_viewers(&r->viewers, l->viewers);
 	}
 	if (r->seconds <= 0)
 		r->seconds = 1e-9;
@@ -79,9 +95,30 @@ static void latency(const struct load_result *r)
 	printf(", max %s\n", load_time_text(t, sizeof(t), (double)r->hist.max));
 }
 
+static void viewers(const struct load_dash_sum *v)
+{
+	char a[32], b[32], c[32];
+
+	printf("  viewers    %u, %u began to play, %u saw the end; startup p50 %s, p95 %s, max "
+	       "%s\n",
+	       v->viewers, v->began, v->finished,
+	       load_time_text(a, sizeof(a), (double)load_hist_at(&v->startup, 0.5)),
+	       load_time_text(b, sizeof(b), (double)load_hist_at(&v->startup, 0.95)),
+	       load_time_text(c, sizeof(c), (double)v->startup.max));
+	printf("  stalls     %llu at %u viewers, %.2f s in all: %.3f %% of %.0f s played\n",
+	       (unsigned long long)v->stalls, v->stalled, v->stall_s,
+	       v->played_s > 0 ? 100 * v->stall_s / v->played_s : 0, v->played_s);
+	printf("  quality    %.2f Mbit/s on average, %llu switches, %llu segments\n",
+	       v->played_s > 0 ? v->played_bits / v->played_s / 1e6 : 0,
+	       (unsigned long long)v->switches, (unsigned long long)v->segments);
+}
+
 void load_report(const struct load_result *r, const struct load_options *o)
 {
 	uint64_t failed = load_result_failed(r);
+
+	if (o->dash)
+		viewers(&r->viewers);
 
 	printf("  answers    %llu in %.2f s: %.0f requests/s, %.3f Gbit/s of payload\n",
 	       (unsigned long long)r->answers, r->seconds, (double)r->answers / r->seconds,
@@ -205,6 +242,20 @@ void load_report_rows(const struct load_result *r, const struct load_options *o,
 	load_row(j, "wrong", (double)r->failed[LOAD_FAIL_WRONG], "");
 	load_row(j, "generator busy", r->busy, "of a core");
 	load_row(j, "seconds", r->seconds, "s");
+	if (o->dash) {
+		const struct load_dash_sum *v = &r->viewers;
+
+		load_row(j, "viewers", v->viewers, "");
+		load_row(j, "viewers finished", v->finished, "");
+		load_row(j, "startup p50", (double)load_hist_at(&v->startup, 0.5) / 1e6, "ms");
+		load_row(j, "startup p95", (double)load_hist_at(&v->startup, 0.95) / 1e6, "ms");
+		load_row(j, "stalls", (double)v->stalls, "");
+		load_row(j, "stalled viewers", v->stalled, "");
+		load_row(j, "stall time", v->stall_s, "s");
+		load_row(j, "switches", (double)v->switches, "");
+		load_row(j, "quality", v->played_s > 0 ? v->played_bits / v->played_s / 1e6 : 0,
+			 "Mbit/s");
+	}
 	if (o->rate > 0)
 		load_row(j, "sent late at most", (double)r->worst_late_ns / 1e3, "us");
 }

@@ -14,6 +14,7 @@ struct load_result {
 	uint64_t worst_late_ns;
 	uint16_t bad_status;
 	struct load_hist hist;
+	struct load_dash_sum viewers;
 };
 
 /* Sums up threads that have ended. */

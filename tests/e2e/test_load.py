@@ -1,0 +1,112 @@
+"""spate-load against the edge: right payloads pass, and each way to be wrong is told from the others."""
+import json
+import subprocess
+import time
+
+import pytest
+
+
+@pytest.fixture
+def load(build, work):
+    """Runs it where the edge can be reached, or (None) here; (exit status, {metric: value}, everything it said)."""
+    def run(edge, *argv):
+        out = work / "load.json"
+        out.unlink(missing_ok=True)
+        argv = [build / "bench/load/spate-load", "--quiet", "--json", out, *argv]
+        done = edge.run(*argv) if edge else subprocess.run(argv, capture_output=True, timeout=60, check=False)
+        said = (done.stdout + done.stderr).decode()
+        rows = json.loads(out.read_text()) if out.exists() and out.read_text() else []
+        return done.returncode, {r["metric"]: r["value"] for r in rows}, said
+
+    return run
+
+
+@pytest.fixture
+def edge(edge_over, nginx):
+    return edge_over(nginx("add_header Cache-Control max-age=600;"))
+
+
+def listed(build, edge, sample, work):
+    """The sample's files with their hashes, as a list for --urls."""
+    out = edge.run(build / "bench/load/spate-load", "--make-urls", sample)
+    assert out.returncode == 0, out
+    (work / "urls").write_bytes(out.stdout)
+    return work / "urls"
+
+
+def test_all_of_the_sample_is_right(build, edge, sample, work, load):
+    urls = listed(build, edge, sample, work)
+    code, got, said = load(edge, "-n", "2000", "-c", "8", "--urls", urls, "--verify", "list", edge.url("/"))
+    assert code == 0, said
+    assert got["answers"] == 2000 and got["verified"] == 2000 and got["wrong"] == 0, said
+
+
+def test_pipelined_ranges_are_right(edge, load):
+    code, got, said = load(edge, "-n", "1000", "-c", "4", "--pipeline", "8", "--range", "4KiB", "--verify", "first",
+                           edge.url("/ondemand/mid.mp4"))
+    assert code == 0 and got["verified"] == 1000, said
+
+
+def test_one_request_a_connection(edge, load):
+    code, got, said = load(edge, "-n", "200", "-c", "4", "--one-shot", "--verify", "first", edge.url("/stream.mpd"))
+    assert code == 0 and got["answers"] == 200, said
+
+
+def test_open_loop_sends_what_was_asked(edge, load):
+    code, got, said = load(edge, "--rate", "200", "-n", "300", "-c", "8", edge.url("/stream.mpd"))
+    assert code == 0 and got["answers"] == 300, said
+
+
+def test_a_wrong_byte_is_found(edge, sample, work, load):
+    """The list says otherwise than the edge sends: as an edge that sends other bytes would look."""
+    (work / "urls").write_text("/stream.mpd 0123456789abcdef\n")
+    code, got, said = load(edge, "-n", "20", "--urls", work / "urls", "--verify", "list", edge.url("/"))
+    assert code == 1 and got["wrong"] == 20, said
+
+
+def test_bodies_that_change_are_found(scripted, load):
+    """Straight at an origin that answers something else each time: the first transfer is the reference."""
+    origin = scripted
+    origin.on("/x", lambda c, q: c.respond(b"%08d" % len(origin.requests) * 1000))
+    code, got, said = load(None, "-n", "5", "-c", "1", "--verify", "first", f"http://127.0.0.1:{origin.port}/x")
+    assert code == 1 and got["wrong"] == 4, said
+
+
+def test_a_server_that_stands_still_is_told(scripted, load):
+    """Open loop: what waits counts from when it was due, and what never came has failed."""
+    origin = scripted
+    origin.on("/x", lambda c, q: time.sleep(3) or c.respond(b"late"))
+    code, got, said = load(None, "--rate", "50", "-d", "1s", "--warmup", "0", "-c", "2", "--timeout", "1s",
+                           f"http://127.0.0.1:{origin.port}/x")
+    assert code == 1 and got["failed"] >= 40, said
+    assert got["latency p50"] > 500000, said
+
+
+def test_nobody_there(edge, load):
+    code, _, said = load(edge, "-n", "10", "http://127.0.0.1:1/x")
+    assert code == 2 and "no connection could be made" in said, said
+
+
+def test_viewers_play_in_real_time(edge, load):
+    t = time.monotonic()
+    code, got, said = load(edge, "--dash", "-c", "5", "--together", "--stop-after", "3s", "--buffer", "4s", "--start", "2s",
+                           "--verify", "first", edge.url("/stream.mpd"))
+    assert code == 0, said
+    assert got["viewers finished"] == 5 and got["stalls"] == 0, said
+    assert time.monotonic() - t >= 3, "three seconds of video cannot be watched in less"
+
+
+def test_a_slow_origin_stalls_viewers(scripted, sample, load):
+    """Segments of two seconds that take three: every viewer stalls."""
+    origin = scripted
+    mpd = (sample / "stream.mpd").read_bytes()
+    origin.on("/stream.mpd", lambda c, q: c.respond(mpd))
+    for folder in sample.iterdir():
+        for f in folder.glob("*") if folder.is_dir() else ():
+            body = f.read_bytes()
+            origin.on(f"/{folder.name}/{f.name}", lambda c, q, body=body: time.sleep(
+                3 if q.target.endswith("m4s") and not q.target.endswith("1.m4s") else 0) or c.respond(body))
+    code, got, said = load(None, "--dash", "-c", "1", "--stop-after", "4s", "--buffer", "4s", "--start", "1s",
+                           f"http://127.0.0.1:{origin.port}/stream.mpd")
+    assert code == 0, said
+    assert got["stalls"] >= 1 and got["stall time"] > 0, said
