@@ -211,6 +211,7 @@ static int measure(const struct load_options *o)
 	err = load_run(o, r, why, sizeof(why));
 	if (err != 0) {
 		fprintf(stderr, "spate-load: %s\n", why);
+		load_rows_close(&rows); /* an empty list, not half of one */
 		free(r);
 		return 2;
 	}
