@@ -5,6 +5,8 @@ sockets on loopback, in interleaved rounds of one run. The server has core 0, th
 1000 swarms of about a hundred peers each (the ports of one address), half of them seeds, 50 peers wanted; and one swarm
 of 50,000, which is what everybody watches. opentracker gets the infohashes as its whitelist, since Debian builds it so;
 Spate is an open tracker with the limit of an address set out of reach, but looked at.
+
+And what an announce costs over our own stack instead of the kernel's, in cycles (bench/dataplane/announce_cost.c).
 """
 import contextlib
 import json
@@ -26,6 +28,8 @@ BUILD = pathlib.Path(os.environ.get("SPATE_BUILD", TOP / "build"))
 HASHES = 1000
 CASES = {"1000 swarms": ["-h", str(HASHES)], "one swarm": ["-H", "5a" * 20]}
 AIM = 1.5
+COST = {"1000 swarms": ["1000", "100"], "one swarm": ["1", "50000"]}
+AIM_CYCLES = 1500
 
 
 def infohash(i):
@@ -122,6 +126,12 @@ def main():
                     r.sample(case, "lost", got["lost"], "", peer=name)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    cost = BUILD / "bench/dataplane/announce-cost"
+    subprocess.run(["ninja", "-C", BUILD, "bench/dataplane/announce-cost"], check=True, stdout=subprocess.DEVNULL)
+    for case, args in COST.items():
+        for _ in range(a.rounds):
+            out = subprocess.run(["taskset", "-c", "0", cost, *args], capture_output=True, text=True, check=True).stdout
+            r.sample(f"own stack, {case}", "cost", json.loads(out)["cycles"], "cycles", AIM_CYCLES, "spate")
     for case in CASES:
         r.ratio(case, "rate", aim=AIM)
         r.ratio(case, "per core-second")

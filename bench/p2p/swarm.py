@@ -190,6 +190,9 @@ class SpateEdge:
                 "cache": {"memory": "512MiB"}, "log": {"access": "off"},
                 "origins": [{"match": "/", "dir": str(content.folder)}],
                 "p2p": {"tracker": ["0.0.0.0:6969"], "url": f"http://{EDGE}:8080", "piece": piece, "interval": "5s"}}
+        # The same congestion control for everybody: the others take what the kernel gives them.
+        kernel = pathlib.Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text(encoding="ascii").strip()
+        conf["tcp"] = {"congestion": "bbr" if kernel == "bbr" else "cubic"}
         if seed:
             conf["p2p"]["listen"] = ["0.0.0.0:6881"]
         file = work / "spate.yaml"
