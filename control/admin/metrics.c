@@ -155,6 +155,8 @@ void spate_metrics_format(const struct spate_view *v, struct spate_text *t)
 		if (spate_view_shown(v, &spate_counters[i]))
 			counter(v, &spate_counters[i], t);
 	ports(v, t);
+	one(t, "spate_", "p2p_offload_percent", "gauge", spate_view_offload(v),
+	    "Of what peers say they received, the share that came from each other");
 	one(t, "spate_", "cache_limit_bytes", "gauge", c->bytes_limit, "Memory the cache may map");
 	one(t, "spate_", "cache_mapped_bytes", "gauge", c->bytes_mapped,
 	    "Memory the cache has mapped");

@@ -138,6 +138,7 @@ void spate_stat_format(const struct spate_view *v, struct spate_text *t)
 	str(t, "state", v->draining ? "draining" : "serving");
 	counters(v, t);
 	workers(v, t);
+	num(t, "p2p_offload_percent", spate_view_offload(v));
 	cache(v, t);
 	if (v->nports != 0)
 		ports(v, t);

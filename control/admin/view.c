@@ -43,6 +43,20 @@ uint64_t spate_view_total(const struct spate_view *v, const struct spate_counter
 	return sum;
 }
 
+unsigned spate_view_offload(const struct spate_view *v)
+{
+	static const struct spate_counter_info up = {.offset = offsetof(struct spate_stats,
+									tracker_uploaded_bytes)},
+					       down = {.offset =
+							       offsetof(struct spate_stats,
+									tracker_downloaded_bytes)};
+	uint64_t sent = spate_view_total(v, &up), got = spate_view_total(v, &down);
+
+	if (got == 0)
+		return 0;
+	return sent < got ? (unsigned)((double)sent * 100 / (double)got) : 100;
+}
+
 #define INFO(name, kind, help)                                              \
 	{                                                                   \
 #name, kind, help, offsetof(struct spate_port_status, name) \

@@ -64,6 +64,12 @@ uint64_t spate_view_port_value(const struct spate_view_port *p, const struct spa
 uint64_t spate_view_value(const struct spate_stats *s, const struct spate_counter_info *c);
 uint64_t spate_view_total(const struct spate_view *v, const struct spate_counter_info *c);
 
+/*
+ * Of all bytes that peers say they received, how many came from each other and not from the edge;
+ * percent, 0 before the first.
+ */
+unsigned spate_view_offload(const struct spate_view *v);
+
 /* Whether a worker, or control, ever writes this counter; and whether it means anything with this
  * backend. */
 bool spate_view_of_worker(const struct spate_view *v, const struct spate_counter_info *c);

@@ -6,7 +6,7 @@
  *          └── less than BATCH came ──┴────────────── all of BATCH came ◄────────────┘
  *
  * So a busy socket costs two system calls for each BATCH datagrams and no poll at all, and an idle
- * one nothing. A multishot receive of io_uring was measured beside it: docs/design/p2p-tracker.md.
+ * one nothing. Why not a multishot receive of io_uring: docs/design/p2p-tracker.md.
  * A wildcard socket asks for, and sets, the address of each datagram (IP_PKTINFO): an answer must
  * come from where the question went.
  */

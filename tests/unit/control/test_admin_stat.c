@@ -119,10 +119,24 @@ static void test_shows_configuration_and_origins(void **state)
 	free(report);
 }
 
+/* What peers say that they sent to each other, of what they say that they got. */
+static void test_offload(void **state)
+{
+	(void)state;
+	assert_non_null(strstr(stat_text(), "\"p2p_offload_percent\":0"));
+	worker[0].tracker_downloaded_bytes = 300;
+	worker[1].tracker_downloaded_bytes = 100;
+	worker[1].tracker_uploaded_bytes = 300;
+	assert_non_null(strstr(stat_text(), "\"p2p_offload_percent\":75"));
+	worker[1].tracker_uploaded_bytes = 900; /* they may lie */
+	assert_non_null(strstr(stat_text(), "\"p2p_offload_percent\":100"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_is_one_json_object, setup),
+		cmocka_unit_test_setup(test_offload, setup),
 		cmocka_unit_test_setup(test_says_who_counted_what, setup),
 		cmocka_unit_test_setup(test_shows_configuration_and_origins, setup),
 	};
