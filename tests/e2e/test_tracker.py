@@ -199,7 +199,7 @@ def test_real_clients_find_each_other(tracked, work, scheme):
     try:
         wait_until(lambda: edge.metrics()["tracker_announces"] >= 1, 20, "the seed's announce")
         r = edge.run("aria2c", "--dir", leech, "--seed-time=0", "--enable-dht=true",  # else aria2 has no UDP trackers
-                     f"--dht-listen-port={free_port()}", "--dht-file-path=/dev/null", "--enable-dht6=false",
+                     f"--dht-listen-port={free_port()}", f"--dht-file-path={work}/dht.dat", "--enable-dht6=false",
                      "--bt-enable-lpd=false", "--file-allocation=none", f"--listen-port={free_port()}",
                      "--bt-stop-timeout=30", "--summary-interval=0", work / "t.torrent", timeout=60)
         assert r.returncode == 0, r.stdout.decode()[-2000:]
