@@ -25,6 +25,7 @@ struct spate_dpdk {
 	uint8_t (*gateways[SPATE_NET_IFACES])[16];
 	int tap_fd[SPATE_NET_IFACES]; /* 0: none */
 	struct spate_net_board board;
+	struct spate_strays *strays; /* NULL: no port has any */
 };
 
 /*
@@ -154,6 +155,15 @@ int spate_dpdk_start(const struct spate_config *cfg, const struct spate_arena_in
 			      why_len);
 	for (unsigned i = 0; err == 0 && i < cfg->dpdk.ports_count; i++)
 		err = open_port(d, i, arena, why, why_len);
+	for (unsigned i = 0; err == 0 && i < d->nports; i++) {
+		if (!d->ports[i].caps.strays || d->strays != NULL)
+			continue;
+		d->strays = spate_strays_create(cfg->workers);
+		if (d->strays == NULL) {
+			snprintf(why, why_len, "out of memory");
+			err = -ENOMEM;
+		}
+	}
 	if (err != 0) {
 		spate_dpdk_stop(d);
 		return err;
@@ -168,6 +178,7 @@ int spate_dpdk_start(const struct spate_config *cfg, const struct spate_arena_in
 		.dgrams = dgrams,
 		.ndgrams = ndgrams,
 		.board = cfg->workers > 1 ? &d->board : NULL,
+		.strays = d->strays,
 		.spin = cfg->dpdk.idle == SPATE_IDLE_SPIN,
 	};
 	*out = d;
@@ -220,6 +231,7 @@ void spate_dpdk_stop(struct spate_dpdk *d)
 		free(d->addresses[i]);
 		free(d->gateways[i]);
 	}
+	spate_strays_destroy(d->strays);
 	free(d);
 	spate_eal_stop();
 }

@@ -55,6 +55,8 @@ struct backend {
 	uint32_t sleep_us;
 	uint64_t busy_us; /* when the last packet came */
 	uint64_t net_due_us, wall_due_us;
+	struct spate_strays *strays;
+	unsigned hops;                /* of what is being taken in; 0: from a port */
 	int tap_fd[SPATE_NET_IFACES]; /* -1: none */
 	bool taps;
 	uint64_t tap_due_us;
@@ -235,6 +237,7 @@ static int dpdk_open(struct spate_worker *w, const void *backend_setup, const ch
 		return -ENOMEM;
 	memset(b, 0, sizeof(*b));
 	b->spin = s->spin;
+	b->strays = s->strays;
 	w->backend = b;
 	for (unsigned i = 0; i < s->nifs; i++)
 		b->taps |= s->ifs[i].tap_fd >= 0;
@@ -275,6 +278,26 @@ static void first_turn(struct spate_worker *w)
 	spate_net_announce(b->net, w->now_us);
 }
 
+/*
+ * One that nobody here knows goes to the next worker. Once all have seen it, it is ours to answer:
+ * the hash sent it here.
+ */
+static bool hand_on(struct spate_worker *w, const struct spate_seg *s,
+		    const struct spate_tcp_in *in)
+{
+	struct backend *b = of(w);
+	unsigned n = spate_strays_workers(b->strays);
+
+	if (b->hops == n || spate_tcp_knows(b->tcp, in))
+		return false;
+	if (s->pkt->rest == 0 && spate_strays_put(b->strays, (w->id + 1) % n, s->iface, b->hops + 1,
+						  s->pkt->data, s->pkt->len))
+		SPATE_COUNT(w->stats, tcp_strays);
+	else
+		SPATE_COUNT(w->stats, tcp_strays_dropped);
+	return true;
+}
+
 /* Segments in one buffer go as a burst; one that has to be put together has the only scratch. */
 static void tcp_input(struct spate_worker *w)
 {
@@ -288,6 +311,8 @@ static void tcp_input(struct spate_worker *w)
 		bool whole = s->l4_near == s->len;
 
 		if (!spate_net_tcp_in(b->net, s, b->scratch, &in[n]))
+			continue;
+		if (__builtin_expect(b->strays != NULL, 0) && hand_on(w, s, &in[n]))
 			continue;
 		n++;
 		if (!whole) {
@@ -316,6 +341,26 @@ static unsigned receive(struct spate_worker *w, unsigned i)
 	for (unsigned k = 0; k < b->in.nevents; k++)
 		spate_net_tcp_event(b->net, b->tcp, &b->in.events[k]);
 	p->ops->rx_free(p, w->id, b->pkts, n);
+	return n;
+}
+
+/* What other workers had no connection for. */
+static unsigned receive_strays(struct spate_worker *w)
+{
+	struct backend *b = of(w);
+	struct spate_stray *t;
+	unsigned n = 0;
+
+	while (n < SPATE_BURST && (t = spate_strays_first(b->strays, w->id)) != NULL) {
+		struct spate_pkt_rx pkt = {.data = t->frame, .len = t->len};
+
+		b->hops = t->hops;
+		spate_net_rx(b->net, t->iface, &pkt, 1, w->now_us, &b->in);
+		tcp_input(w);
+		spate_strays_done(b->strays, w->id);
+		n++;
+	}
+	b->hops = 0;
 	return n;
 }
 
@@ -361,6 +406,8 @@ static void dpdk_turn(struct spate_worker *w, uint32_t wait_us)
 	spate_tcp_clock(b->tcp, w->now_us);
 	for (unsigned i = 0; i < b->nports; i++)
 		n += receive(w, i);
+	if (__builtin_expect(b->strays != NULL, 0))
+		n += receive_strays(w);
 	if (__builtin_expect(b->taps, 0) && w->now_us >= b->tap_due_us)
 		serve_taps(w);
 	b->in.nevents = 0;

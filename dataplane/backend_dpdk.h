@@ -10,6 +10,7 @@
 
 #include "dataplane/net/board.h"
 #include "dataplane/net/net.h"
+#include "dataplane/net/strays.h"
 #include "dataplane/stream/dgram.h"
 #include "dataplane/tcp/tcp.h"
 #include "dataplane/worker.h"
@@ -38,6 +39,7 @@ struct spate_dpdk_setup {
 	unsigned ndgrams;
 	enum spate_tcp_cc congestion;
 	struct spate_net_board *board; /* NULL with one worker */
+	struct spate_strays *strays;   /* NULL where a flow's packets all come to one queue */
 	bool spin;                     /* never sleep */
 };
 

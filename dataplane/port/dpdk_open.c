@@ -376,6 +376,7 @@ int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpd
 		.mtu = mtu,
 		.queues = (uint16_t)setup->queues,
 		.zero_copy = d->arena_bytes != 0,
+		.strays = setup->queues > 1 && driver_is(d, "net_af_packet"),
 	};
 	if (d->tx_offloads & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM)
 		p->caps.tx_offloads |= SPATE_TX_IP_CSUM;

@@ -93,6 +93,7 @@ struct spate_port_caps {
 	uint8_t mac[6];
 	bool zero_copy; /* frags are sent from where they are; false: the port copies them */
 	bool tx_untold; /* may keep what it has sent until more is sent: tx_past may stay false */
+	bool strays;    /* a flow's packets may come to several queues (net/strays.h) */
 };
 
 struct spate_port_status {

@@ -183,3 +183,15 @@ enum spate_tcp_verdict spate_tcp_input(struct spate_tcp *t, const struct spate_t
 	tcp_count(t, v, 1);
 	return v;
 }
+
+bool spate_tcp_knows(struct spate_tcp *t, const struct spate_tcp_in *in)
+{
+	struct tcp_seg s;
+	struct tcp_tw *tw;
+
+	if (tcp_parse(t, in, &s) != SPATE_TCP_OK)
+		return true; /* input will say what is wrong with it */
+	if ((s.flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+		return true;
+	return tcp_find(t, &s.key, tcp_hash(t, &s.key), &tw) != NULL || tw != NULL;
+}

@@ -182,6 +182,9 @@ enum spate_tcp_verdict spate_tcp_input(struct spate_tcp *t, const struct spate_t
 /* The same for n segments in order, faster: burst.c. n <= SPATE_TCP_BURST. */
 void spate_tcp_input_burst(struct spate_tcp *t, const struct spate_tcp_in *in, unsigned n);
 #define SPATE_TCP_BURST 32
+/* False: of no connection here, and no SYN. Input would answer with a RST, or find a cookie in it.
+ */
+bool spate_tcp_knows(struct spate_tcp *t, const struct spate_tcp_in *in);
 void spate_tcp_flush(struct spate_tcp *t);
 /* The end is near: from now on who is dead is told at once, whatever the device still holds. */
 void spate_tcp_ending(struct spate_tcp *t);
