@@ -15,10 +15,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 NOTES = ROOT / "bench/compare/notes"
 TITLES = {"http": "Hot hits on sockets", "fill": "A cold fill, first and second viewer", "zipf": "Hit rate, working set larger than memory",
           "idle": "Memory of an idle connection", "latency": "Latency at a constant rate", "growth": "How cost grows",
-          "veth": "DPDK beside the kernel's TCP, over a veth", "cost": "The dataplane, cycles of one core",
+          "veth": "DPDK beside the kernel's TCP, over a veth", "cost": "The dataplane, cycles of one core", "wake": "What a sleeping worker costs",
           "line": "The dataplane, on a wire that is not the limit", "ceiling": "What the load generator can do",
           "micro": "Single functions"}
-ORDER = ["http", "fill", "latency", "idle", "zipf", "veth", "line", "cost", "growth", "ceiling", "micro"]
+ORDER = ["http", "fill", "latency", "idle", "zipf", "veth", "line", "cost", "wake", "growth", "ceiling", "micro"]
 NIC_GBIT = (25, 100, 200, 400)
 MTU_PAYLOAD = 1448 / 1538  # timestamps on; 38 bytes of Ethernet around 1500
 CORES_SHARE = 0.8          # of a core's cycles that are planned for
@@ -121,8 +121,8 @@ def value(measured, bench, case, metric):
 
 def arithmetic(measured, about):
     hz = about["mhz"] * 1e6 if about["mhz"] else None
-    plain = value(measured, "cost", "bulk 1500", "cycles/byte")
-    tso = value(measured, "cost", "bulk TSO", "cycles/byte")
+    plain = value(measured, "cost", "1 MiB, MTU 1500", "cycles/byte")
+    tso = value(measured, "cost", "1 MiB, TSO 60 KiB", "cycles/byte")
     copied = value(measured, "micro", "memory_copy/1024", "cycles")
     read = value(measured, "micro", "memory_read/1024", "cycles")
     if not hz or plain is None or tso is None or copied is None or read is None:
