@@ -511,4 +511,5 @@ def main():
     out.finish(a.json)
 
 
-main()
+if __name__ == "__main__":
+    main()

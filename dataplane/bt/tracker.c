@@ -289,8 +289,12 @@ enum spate_tracker_verdict spate_tracker_announce(struct spate_worker *w,
 	answer->v4.n = answer->v6.n = 0;
 	if (torrent != NULL && !atomic_load_explicit(&torrent->withdrawn, memory_order_relaxed) &&
 	    ask->event != SPATE_PEER_STOPPED) {
-		bool other =
-			ask->left == 0; /* who has everything needs no seed, but is counted to */
+		/*
+		 * Who has everything needs no seed, but is counted to. At its start nothing left
+		 * may also mean that it does not know yet: aria2 says so as long as it has a magnet
+		 * only.
+		 */
+		bool other = ask->left == 0 && ask->event != SPATE_PEER_STARTED;
 		struct spate_addr us;
 
 		with_us = seed_of(t, true, ask->local, &us) || seed_of(t, false, ask->local, &us);
