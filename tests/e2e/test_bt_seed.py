@@ -1,0 +1,377 @@
+"""Real BitTorrent clients fetch from the edge: by the peer wire alone, by web seed alone, beside a peer that lies."""
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import socket
+import struct
+import subprocess
+import threading
+import urllib.parse
+
+import pytest
+
+from net import free_port, wait_until
+
+lt = pytest.importorskip("libtorrent", reason="python3-libtorrent is not installed")
+
+LT_PEER = pathlib.Path(__file__).resolve().parent.parent / "lib/lt_peer.py"
+ADDRESS = "10.77.77.1"  # Transmission takes no peers on 127.0.0.1
+PIECE = 32768
+
+
+@pytest.fixture
+def film(work, sample):
+    shutil.copytree(sample, work / "origin/vod/film")
+    return work / "origin"
+
+
+class Film:
+    """An edge that seeds, and what it publishes of one representation."""
+
+    def __init__(self, edge, root, peer_port, host, rep="2"):
+        self.edge, self.root, self.rep, self.host, self.peer_port = edge, root / "vod/film", rep, host, peer_port
+        self.peer = f"{host}:{peer_port}"
+        self.v1, self.hybrid = self.get(f"/vod/film/{rep}.torrent"), self.get(f"/vod/film/{rep}.hybrid.torrent")
+        listed = json.loads(edge.get("/vod/film/stream.mpd.torrents").body)["representations"]
+        self.entry = next(r for r in listed if r["id"] == rep)
+
+    def get(self, path):
+        got = []
+
+        def there():
+            r = self.edge.get(path)
+            got.append(r)
+            return r.status == 200
+
+        wait_until(there, 30, path)
+        return got[-1].body
+
+    def parts(self):
+        folder = self.root / self.rep
+        return [folder / "init.mp4", *sorted(folder.glob("*.m4s"))]
+
+    def whole(self):
+        return b"".join(p.read_bytes() for p in self.parts())
+
+    def write(self, path, torrent, web=False, trackers=True):
+        """A .torrent without its web seeds, without trackers."""
+        t = lt.bdecode(torrent)
+        if not web:
+            t.pop(b"url-list", None)
+        if not trackers:
+            t.pop(b"announce", None)
+            t.pop(b"announce-list", None)
+        path.write_bytes(lt.bencode(t))
+        return path
+
+    def stat(self):
+        return json.loads(self.edge.admin("/stat")[1])
+
+    def count(self, name):
+        return counter(self.stat(), name)
+
+
+def counter(stat, name):
+    """A counter of /stat wherever it lies in it."""
+    if isinstance(stat, dict):
+        if name in stat and isinstance(stat[name], int):
+            return stat[name]
+        for v in stat.values():
+            if (n := counter(v, name)) is not None:
+                return n
+    return None
+
+
+@pytest.fixture
+def seeding(edge_over, film, backend):
+    def start(**p2p):
+        port, tracker = free_port(), free_port()
+        more, host = {}, None
+        if backend.name == "sockets" and os.getuid() == 0:
+            subprocess.run(["ip", "addr", "add", f"{ADDRESS}/32", "dev", "lo"], stderr=subprocess.DEVNULL, check=False)
+            http = free_port()
+            more, host = {"listen": [f"0.0.0.0:{http}"]}, ADDRESS
+        conf = {"piece": PIECE, "listen": [f"0.0.0.0:{port}"], "tracker": [f"0.0.0.0:{tracker}"], **p2p}
+        if host:
+            conf["url"] = f"http://{host}:{http}"
+        edge = edge_over(film, p2p=conf, **more)
+        if host:
+            edge.port = http
+        else:
+            host = edge.place.hosts[4]
+        return Film(edge, film, port, host)
+
+    return start
+
+
+def run(film, argv, seconds=70, **more):
+    """The client, as it reaches the edge. What it said."""
+    done = subprocess.run(film.edge.place.command([str(a) for a in argv]), timeout=seconds, text=True, capture_output=True,
+                          stdin=subprocess.DEVNULL, check=False, **more)
+    assert done.returncode == 0, (argv, done.returncode, done.stdout[-2000:], done.stderr[-2000:])
+    return done.stdout
+
+
+def libtorrent(film, source, out, *words):
+    out.mkdir(exist_ok=True)
+    return run(film, ["/usr/bin/python3", LT_PEER, source, out, *words])
+
+
+def sha(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def same_file(film, out):
+    found = [p for p in out.rglob("*") if p.is_file() and p.stat().st_size == len(film.whole())]
+    assert len(found) == 1, list(out.rglob("*"))
+    assert sha(found[0].read_bytes()) == sha(film.whole())
+
+
+def same_files(film, out):
+    for part in film.parts():
+        got = out / "film" / film.rep / part.name
+        assert sha(got.read_bytes()) == sha(part.read_bytes()), part.name
+
+
+# --- by the peer wire alone ---
+
+def test_libtorrent_v1(seeding, work):
+    film = seeding()
+    libtorrent(film, film.write(work / "a.torrent", film.v1), work / "out", f"peer={film.peer}")
+    same_file(film, work / "out")
+    assert film.count("bt_piece_bytes") >= len(film.whole())
+    assert film.count("http_torrent") == 0
+
+
+def test_libtorrent_hybrid(seeding, work):
+    film = seeding()
+    libtorrent(film, film.write(work / "a.torrent", film.hybrid), work / "out", f"peer={film.peer}")
+    same_files(film, work / "out")
+
+
+def test_libtorrent_v2_only(seeding, work):
+    film = seeding()
+    libtorrent(film, film.write(work / "a.torrent", film.hybrid), work / "out", f"peer={film.peer}", "only=v2")
+    same_files(film, work / "out")
+    assert film.count("bt_hashes") > 0
+
+
+def test_libtorrent_magnet_names_its_peer(seeding, work):
+    film = seeding()
+    assert f"x.pe={film.host}" in film.entry["magnet"].replace("%3A", ":")
+    libtorrent(film, film.entry["magnet"], work / "out")
+    same_file(film, work / "out")
+    assert film.count("bt_metadata") > 0
+
+
+def test_libtorrent_hybrid_magnet(seeding, work):
+    """The info dictionary by BEP 9, piece layers by hash requests (BEP 52)."""
+    film = seeding()
+    libtorrent(film, film.entry["hybrid_magnet"], work / "out", f"peer={film.peer}")
+    same_files(film, work / "out")
+
+
+def test_libtorrent_tries_utp_first(seeding, work):
+    film = seeding()
+    libtorrent(film, film.write(work / "a.torrent", film.v1), work / "out", f"peer={film.peer}", "utp")
+    same_file(film, work / "out")
+    assert film.count("bt_utp_resets") > 0
+
+
+def needs(program):
+    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
+
+
+def aria2(film, source, out, *more):
+    return run(film, ["aria2c", f"--dir={out}", "--seed-time=0", "--enable-dht=false", "--enable-dht6=false",
+                      "--bt-enable-lpd=false", "--file-allocation=none", "--no-conf", "--bt-stop-timeout=30",
+                      f"--listen-port={free_port()}", "--follow-torrent=mem", "--summary-interval=0", *more, source])
+
+
+@needs("aria2c")
+def test_aria2(seeding, work):
+    """The edge names itself as a peer in its own tracker's answer."""
+    film = seeding()
+    aria2(film, film.write(work / "a.torrent", film.v1), work / "out")
+    same_file(film, work / "out")
+    assert film.count("bt_piece_bytes") >= len(film.whole())
+
+
+@needs("aria2c")
+def test_aria2_magnet(seeding, work):
+    film = seeding()
+    magnet = "&".join(p for p in film.entry["magnet"].split("&") if not p.startswith("ws="))
+    aria2(film, magnet, work / "out")
+    same_file(film, work / "out")
+
+
+def until_whole(film, out, client, seconds=60):
+    """Ends a client that would go on seeding, once the file is there and right."""
+    def there():
+        if client.poll() is not None:
+            return True
+        for p in out.rglob("*"):
+            if p.is_file() and p.stat().st_size == len(film.whole()) and p.read_bytes() == film.whole():
+                return True
+        return False
+
+    try:
+        wait_until(there, seconds, "the whole file")
+    finally:
+        client.terminate()
+        try:
+            client.wait(20)
+        except subprocess.TimeoutExpired:
+            client.kill()
+            client.wait()
+    same_file(film, out)
+
+
+def start(film, argv, log, **more):
+    return subprocess.Popen(film.edge.place.command([str(a) for a in argv]), stdin=subprocess.DEVNULL,
+                            stdout=open(log, "wb"), stderr=subprocess.STDOUT, **more)
+
+
+def transmission(film, source, work):
+    """It tries an encrypted handshake first, and comes again in the clear."""
+    out = work / "out"
+    out.mkdir()
+    (work / "tr").mkdir()
+    (work / "tr/settings.json").write_text(json.dumps({"dht-enabled": False, "lpd-enabled": False, "utp-enabled": False,
+                                                       "port-forwarding-enabled": False}))
+    env = {**os.environ, "HOME": str(work)}
+    client = start(film, ["transmission-cli", "-g", work / "tr", "-w", out, "-p", free_port(), source],
+                   work / "tr.log", env=env)
+    until_whole(film, out, client)
+
+
+@needs("transmission-cli")
+@pytest.mark.slow(40)
+def test_transmission(seeding, work):
+    film = seeding()
+    transmission(film, film.write(work / "a.torrent", film.v1), work)
+    assert film.count("bt_piece_bytes") >= len(film.whole())
+
+
+@needs("transmission-cli")
+@pytest.mark.slow(40)
+def test_transmission_magnet(seeding, work):
+    film = seeding()
+    transmission(film, "&".join(p for p in film.entry["magnet"].split("&") if not p.startswith("ws=")), work)
+
+
+@needs("rtorrent")
+@pytest.mark.slow(15)
+@pytest.mark.parametrize("magnet", [False, True], ids=["torrent", "magnet"])
+def test_rtorrent(seeding, work, magnet):
+    film = seeding()
+    out, session = work / "out", work / "session"
+    out.mkdir()
+    session.mkdir()
+    source = film.entry["magnet"] if magnet else film.write(work / "a.torrent", film.v1)
+    rc = work / "rc"
+    rc.write_text(f"""system.daemon.set = true
+directory.default.set = {out}
+session.path.set = {session}
+network.port_range.set = {free_port()}-65000
+dht.mode.set = disable
+protocol.pex.set = no
+schedule2 = add,0,3600,"load.start_verbose={source}"
+""")
+    client = start(film, ["rtorrent", "-n", "-o", f"import={rc}"], work / "rtorrent.log", cwd=work)
+    until_whole(film, out, client)
+
+
+# --- by web seed alone ---
+
+def test_libtorrent_web_seed(seeding, work):
+    film = seeding()
+    libtorrent(film, film.write(work / "a.torrent", film.v1, web=True), work / "out", "web")
+    same_file(film, work / "out")
+    assert film.count("http_torrent") > 0
+    assert film.count("bt_accepted") == 0
+
+
+@needs("aria2c")
+def test_aria2_web_seed(seeding, work):
+    film = seeding()
+    aria2(film, film.write(work / "a.torrent", film.v1, web=True, trackers=False), work / "out")
+    same_file(film, work / "out")
+    assert film.count("bt_accepted") == 0
+
+
+def test_ranges_of_the_single_file(seeding):
+    film = seeding()
+    whole, url = film.whole(), film.entry["file"]
+    cut = len(film.parts()[0].read_bytes())
+    for first, last in ((0, 0), (cut - 1, cut), (cut - 10, len(whole) - 1), (len(whole) - 1, len(whole) - 1)):
+        r = film.edge.get(urllib.parse.urlsplit(url).path, headers={"Range": f"bytes={first}-{last}"})
+        assert r.status == 206
+        assert r.body == whole[first:last + 1]
+
+
+# --- a peer that lies ---
+
+class Poisoner(threading.Thread):
+    """Says it has everything, and answers each request with rubbish."""
+
+    def __init__(self, host):
+        super().__init__(daemon=True)
+        self.listener = socket.create_server((host, 0))
+        self.port = self.listener.getsockname()[1]
+        self.sent = 0
+        self.start()
+
+    def run(self):
+        while True:
+            try:
+                conn, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.talk, args=(conn,), daemon=True).start()
+
+    def talk(self, conn):
+        def take(n):
+            got = b""
+            while len(got) < n:
+                more = conn.recv(n - len(got))
+                if not more:
+                    raise OSError("closed")
+                got += more
+            return got
+
+        try:
+            hello = take(68)
+            conn.sendall(b"\x13BitTorrent protocol" + b"\0\0\0\0\0\0\0\x04" + hello[28:48] + b"-XX0001-poisonpoison")
+            conn.sendall(b"\0\0\0\1\x0e" + b"\0\0\0\1\1")
+            while True:
+                n, = struct.unpack(">I", take(4))
+                body = take(n)
+                if n == 13 and body[0] == 6:
+                    piece, begin, length = struct.unpack(">III", body[1:])
+                    conn.sendall(struct.pack(">IBII", 9 + length, 7, piece, begin) + b"\xbd" * length)
+                    self.sent += length
+        except (OSError, struct.error):
+            conn.close()
+
+    def stop(self):
+        self.listener.close()
+
+
+@pytest.mark.parametrize("kind", ["v1", "v2"])
+def test_a_poisoning_peer_harms_nobody(seeding, work, kind):
+    """The edge is slowed so that the liar gets his turn."""
+    film = seeding(peer_rate="128KiB")
+    if film.edge.place.clients[4] != "127.0.0.1":
+        pytest.skip("the liar stands on the edge's host")
+    liar = Poisoner("127.0.0.1")
+    try:
+        torrent = film.write(work / "a.torrent", film.hybrid if kind == "v2" else film.v1)
+        words = ["only=v2"] if kind == "v2" else []
+        said = libtorrent(film, torrent, work / "out", f"peer=127.0.0.1:{liar.port}", f"peer={film.peer}", *words)
+    finally:
+        liar.stop()
+    (same_files if kind == "v2" else same_file)(film, work / "out")
+    assert liar.sent > 0, said
