@@ -117,7 +117,8 @@ static void run_case(const struct test_case *t)
 	}
 	rig_close();
 	double each = median(cycles, n);
-	bool mem = !t->rig.ring;
+	/* The aims are for what does not fit the caches. */
+	bool aim = t->rig.objects >= 1000000 && t->rig.conns == 64;
 
 	if (bulk) {
 		row(t->name, "cycles/byte", each, "cycles", t->rig.tso ? 0.08 : 0.20);
@@ -128,10 +129,10 @@ static void run_case(const struct test_case *t)
 		row(t->name, "one core", tsc_hz / each * 8 / 1e9, "Gbit/s", 0);
 	} else if (t->rig.close_each) {
 		row(t->name, "cycles/connection", each, "cycles", 0);
-		row(t->name, "one core", tsc_hz / each / 1e6, "M conn/s", mem ? 1.0 : 0);
+		row(t->name, "one core", tsc_hz / each / 1e6, "M conn/s", aim ? 1.0 : 0);
 	} else {
 		row(t->name, "cycles/request", each, "cycles", 0);
-		row(t->name, "one core", tsc_hz / each / 1e6, "M req/s", mem ? 2.5 : 0);
+		row(t->name, "one core", tsc_hz / each / 1e6, "M req/s", aim ? 2.5 : 0);
 	}
 }
 
