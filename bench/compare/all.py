@@ -28,7 +28,7 @@ import servers  # noqa: E402
 STEPS = [
     ("micro", "micro/micro.py", ["--rounds", "3"], ["--rounds", "1"], 90),
     ("cost", "dataplane/dataplane.py", ["--rounds", "2"], ["--quick"], 180),
-    ("line", "dataplane/line.py", [], ["--quick"], 300),
+    ("line", "dataplane/line.py", ["--rounds", "2"], ["--quick"], 300),
     ("ceiling", "load/load.py", ["--ceiling", "-d", "2s"], ["--ceiling", "-d", "1s"], 60),
     ("http", "compare/http.py", ["--rounds", "3", "--seconds", "1.5"],
      ["--rounds", "1", "--seconds", "1", "--sizes", "1KiB,64KiB,1MiB,8MiB"], 420),
@@ -68,12 +68,14 @@ def scaled(args, rounds):
     return [str(rounds) if i and args[i - 1] == "--rounds" else a for i, a in enumerate(args)]
 
 
-def run(step, where, quick, rounds, log):
+def run(step, where, quick, rounds, log, left):
     name, program, whole, small, limit = step
     at = [ROOT / "bench" / program, *ROOT.glob(f"bench/*/{Path(program).name}")]
     program = next((str(p.relative_to(ROOT / "bench")) for p in at if p.exists()), None)
     if program is None:
         return None
+    if rounds is None:
+        limit = min(limit, max(round(left), 5))
     args = scaled(small if quick else whole, rounds)
     file = where / f"{name}.json"
     file.unlink(missing_ok=True)
@@ -105,6 +107,8 @@ def main(quick=False):
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("dir", nargs="?", type=Path, help="folder for the rows")
     p.add_argument("--rounds", type=int, help="of every bench that has rounds")
+    p.add_argument("--minutes", type=float, default=5 if quick else 20,
+                   help="in all; what does not fit is cut short, and the report says so (%(default)s; with --rounds: no limit)")
     p.add_argument("--only", help="these steps (a,b); rows of the others stay as they are")
     args = p.parse_args()
     where = (args.dir or servers.BUILD / ("quick" if quick else "report")).resolve()
@@ -117,7 +121,7 @@ def main(quick=False):
         for step in STEPS:
             if args.only and step[0] not in args.only.split(","):
                 continue
-            done = run(step, where, quick, args.rounds, log)
+            done = run(step, where, quick, args.rounds, log, began + 60 * args.minutes - time.monotonic())
             if done:
                 about["steps"].append(done)
             about["steps"].sort(key=lambda s: [x[0] for x in STEPS].index(s["name"]))

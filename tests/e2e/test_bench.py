@@ -11,7 +11,7 @@ import rows  # noqa: E402
 
 def some(path=None):
     r = rows.Rows("http", path)
-    for value, other in ((90, 100), (300, 120), (110, 140)):
+    for value, other in ((300, 100), (110, 120), (90, 140)):
         r.sample("1 KiB", "rate", value, "req/s", peer="spate")
         r.sample("1 KiB", "rate", other, "req/s", peer="nginx")
         r.sample("1 KiB", "CPU", 2 * value, "s/GB", peer="spate")
