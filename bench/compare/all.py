@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -91,12 +92,14 @@ def run(step, where, quick, rounds, log, left):
             state = f"ended with {code}"
     except subprocess.TimeoutExpired:
         state = f"stopped after {limit} s"
-        p.terminate()
-        try:
-            p.wait(15)
-        except subprocess.TimeoutExpired:
-            os.killpg(p.pid, 9)
-            p.wait()
+    finally:  # its time is over, or somebody ends us: it has servers to end, too
+        if p.poll() is None:
+            p.terminate()
+            try:
+                p.wait(15)
+            except subprocess.TimeoutExpired:
+                os.killpg(p.pid, 9)
+                p.wait()
     took = time.monotonic() - began
     print(f"    {state}, {took:.0f} s", flush=True)
     return {"name": name, "program": program, "command": f"./dev bench {Path(program).stem} {' '.join(args)}".strip(), "state": state,
@@ -113,6 +116,7 @@ def main(quick=False):
     args = p.parse_args()
     where = (args.dir or servers.BUILD / ("quick" if quick else "report")).resolve()
     where.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     about = machine(quick)
     if args.only and (where / "run.json").exists():
         about["steps"] = [s for s in json.loads((where / "run.json").read_text())["steps"] if s["name"] not in args.only.split(",")]
