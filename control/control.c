@@ -295,7 +295,7 @@ static int make_publisher(struct spate_control *ctl, const struct spate_control_
 					      .ctx = ctl};
 	int rc;
 
-	if (!spate_torrent_wanted(s->config))
+	if (!spate_torrent_wanted(s->config) && s->workers > 0)
 		return 0;
 	rc = spate_publisher_create(&ctl->env.publisher, &setup);
 	if (rc == 0) {
@@ -391,6 +391,11 @@ struct spate_control_link spate_control_link(struct spate_control *ctl, unsigned
 struct spate_stats *spate_control_stats(struct spate_control *ctl)
 {
 	return &ctl->stats;
+}
+
+struct spate_publisher *spate_control_publisher(struct spate_control *ctl)
+{
+	return ctl->env.publisher;
 }
 
 bool spate_control_purge(struct spate_control *ctl, const struct spate_key *key)

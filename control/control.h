@@ -61,6 +61,10 @@ int spate_control_config(struct spate_control *ctl, const struct spate_config *c
 /* ptr: SPATE_MSG_CONFIG's. Goes out at the end of this turn, or now when the loop does not run. */
 void spate_control_tell(struct spate_control *ctl, enum spate_msg_type type, const void *ptr);
 
+/* NULL: the configuration asks for no torrents. */
+struct spate_publisher;
+struct spate_publisher *spate_control_publisher(struct spate_control *ctl);
+
 /* Takes one object out of the cache, also one that is on its way in. */
 bool spate_control_purge(struct spate_control *ctl, const struct spate_key *key);
 

@@ -71,6 +71,7 @@ int spate_cli_check(const struct spate_cli *cli);
 int spate_cli_stat(const struct spate_cli *cli);
 int spate_cli_purge(const struct spate_cli *cli);
 int spate_cli_drain(const struct spate_cli *cli);
+int spate_cli_torrent(const struct spate_cli *cli);
 int spate_cli_version(const struct spate_cli *cli);
 
 #endif

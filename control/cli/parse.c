@@ -9,6 +9,7 @@ enum {
 	RUN = 1 << SPATE_COMMAND_run,
 	CHECK = 1 << SPATE_COMMAND_check,
 	STAT = 1 << SPATE_COMMAND_stat,
+	TORRENT = 1 << SPATE_COMMAND_torrent,
 	ADMIN = STAT | 1 << SPATE_COMMAND_purge | 1 << SPATE_COMMAND_drain,
 	ANY = (1 << SPATE_COMMAND_COUNT) - 1,
 };
@@ -90,6 +91,8 @@ static int find_option(const char *arg, enum spate_command c)
 	snprintf(word, sizeof(word), "%.*s", (int)(len < 63 ? len : 63), arg);
 	if (strcmp(word, "-h") == 0)
 		return SPATE_OPTION_help;
+	if (strcmp(word, "-o") == 0)
+		snprintf(word, sizeof(word), "--out");
 	if (strcmp(word, "-c") == 0)
 		snprintf(word, sizeof(word), "--config");
 	for (int i = 0; i < SPATE_OPTION_COUNT; i++) {

@@ -273,6 +273,45 @@ static void peers(const struct spate_config *cfg, const char *name, struct spate
 	}
 }
 
+/* "http://host[:port]" and nothing after it. */
+static bool is_base(const char *url)
+{
+	size_t n = strncmp(url, "http://", 7) == 0 ? 7 : strncmp(url, "https://", 8) == 0 ? 8 : 0;
+	size_t host = strcspn(url + n, "/?# ");
+
+	return n > 0 && host > 0 && (url[n + host] == '\0' || strcmp(url + n + host, "/") == 0);
+}
+
+/* What is written into torrents stays with those who have them: better refused than wrong. */
+static void torrents(const struct spate_config *cfg, const char *name,
+		     struct spate_config_report *r)
+{
+	uint32_t piece = cfg->p2p.piece_bytes;
+	bool named = cfg->p2p.url != NULL && *cfg->p2p.url != '\0';
+
+	if (piece & (piece - 1))
+		spate_report_error(r, ROW(p2p_piece), "p2p.piece: is not a power of two");
+	if (named && !is_base(cfg->p2p.url))
+		spate_report_error(r, ROW(p2p_url), "p2p.url: \"%.200s\" is not http://host[:port]",
+				   cfg->p2p.url);
+	for (unsigned i = 0; i < cfg->p2p.announce_count; i++) {
+		const char *a = cfg->p2p.announce[i];
+
+		if (strncmp(a, "udp://", 6) != 0 && strncmp(a, "http://", 7) != 0 &&
+		    strncmp(a, "https://", 8) != 0 && strncmp(a, "wss://", 6) != 0)
+			spate_report_error(r, ROW(p2p_announce),
+					   "p2p.announce: \"%.200s\" is no tracker's URL: udp://, "
+					   "http://, https:// or wss://",
+					   a);
+	}
+	if ((cfg->p2p.listen_count > 0 || cfg->p2p.tracker_count > 0) && !named &&
+	    cfg->backend == SPATE_BACKEND_SOCKETS &&
+	    (any_address(&cfg->listen[0]) || cfg->listen[0].port == 0))
+		spate_report_warning(r, ROW(p2p_url),
+				     "p2p.url: is missing, and listen does not say how viewers "
+				     "reach this edge: torrents will name this machine's loopback");
+}
+
 void spate_config_rules(const struct spate_config *cfg, const char *name,
 			struct spate_config_report *report)
 {
@@ -281,4 +320,5 @@ void spate_config_rules(const struct spate_config *cfg, const char *name,
 	origins(cfg, name, report);
 	dpdk(cfg, name, report);
 	peers(cfg, name, report);
+	torrents(cfg, name, report);
 }

@@ -800,6 +800,8 @@ int spate_mpd_parse(const char *text, size_t len, const char *url,
 		p.limits.segments = SEGMENT_MAX;
 	if (p.limits.reps == 0)
 		p.limits.reps = REPS_MAX;
+	if (len == 0)
+		return -EINVAL;
 	if (len > p.limits.bytes || len > INT32_MAX)
 		return -E2BIG;
 	if (url[0] != '/' || strlen(url) > URL_MAX)

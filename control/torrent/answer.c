@@ -83,7 +83,7 @@ static void url_member(struct spate_buf *b, const struct rep *r, const char *nam
 	free(url.p);
 }
 
-static const char *state_of(const struct rep *r)
+const char *spate_rep_state(const struct rep *r)
 {
 	static const char *const name[] = {[REP_NONE] = "unasked",
 					   [REP_QUEUED] = "queued",
@@ -100,7 +100,7 @@ static void put_rep(struct spate_buf *b, const struct rep *r)
 
 	spate_buf_text(b, "{\"id\":");
 	spate_buf_json(b, r->id, strlen(r->id));
-	spate_buf_printf(b, ",\"state\":\"%s\"", state_of(r));
+	spate_buf_printf(b, ",\"state\":\"%s\"", spate_rep_state(r));
 	if (r->state == REP_FAILED)
 		spate_buf_printf(b, ",\"reason\":\"%s\"", r->why);
 	spate_buf_printf(b, ",\"bandwidth\":%llu,\"mime\":", (unsigned long long)r->bandwidth);

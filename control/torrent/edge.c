@@ -97,6 +97,8 @@ static char *base_of(const struct spate_config *cfg)
 			base[--n] = '\0';
 		return base;
 	}
+	if (!spate_torrent_wanted(cfg)) /* offline, and nothing was said */
+		return strdup("");
 	host = host_of(cfg, &cfg->listen[0]);
 	if (host == NULL)
 		return NULL;

@@ -11,7 +11,7 @@
 #include "dataplane/bt/token.h"
 
 struct spate_torrent_edge {
-	char *base;      /* "http://host[:port]", no slash at its end */
+	char *base;      /* "http://host[:port]", no slash at its end; "": nobody can reach it */
 	char **trackers; /* our own, "udp://host:port"; the announce path is put after each */
 	unsigned ntrackers;
 	char **announce; /* of p2p.announce, as they are */

@@ -157,6 +157,7 @@ void spate_rep_start(struct rep *r);  /* queues it where it is not ready, or on 
 void spate_rep_next(struct spate_publisher *p);
 void spate_rep_withdraw(struct rep *r, const char *why);
 void spate_rep_free(struct rep *r);
+const char *spate_rep_state(const struct rep *r); /* answer.c */
 unsigned spate_rep_retry_s(const struct rep *r);
 
 /* publish.c */

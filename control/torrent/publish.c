@@ -297,6 +297,38 @@ void spate_publisher_purged(struct spate_publisher *p, const struct spate_key *k
 	}
 }
 
+bool spate_publisher_published(struct spate_publisher *p, const char *url, unsigned i,
+			       struct spate_published *out)
+{
+	const struct manifest *m = p->manifests;
+	const struct rep *r;
+
+	while (m != NULL && strcmp(m->url, url) != 0)
+		m = m->next;
+	if (m == NULL || i >= m->n)
+		return false;
+	r = &m->reps[i];
+	*out = (struct spate_published){.id = r->id,
+					.state = spate_rep_state(r),
+					.segments = r->n,
+					.hashed = r->state == REP_READY  ? r->n
+						  : r->state == REP_BUSY ? r->hashed
+									 : 0,
+					.v1 = r->v1,
+					.hybrid = r->hybrid};
+	return true;
+}
+
+const char *spate_publisher_manifest(struct spate_publisher *p, unsigned i, unsigned *reps)
+{
+	const struct manifest *m = p->manifests;
+
+	while (m != NULL && i-- > 0)
+		m = m->next;
+	*reps = m != NULL ? m->n : 0;
+	return m != NULL ? m->url : NULL;
+}
+
 /* --- life --- */
 
 int spate_publisher_create(struct spate_publisher **out, const struct spate_publisher_setup *setup)

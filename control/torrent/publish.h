@@ -28,6 +28,7 @@
 #include "spate/torrent.h"
 
 struct spate_publisher;
+struct spate_made;
 
 struct spate_publisher_setup {
 	struct spate_fill_env *env; /* borrowed */
@@ -74,6 +75,18 @@ void spate_publisher_ended(struct spate_publisher *p, struct spate_object *o, co
 			   size_t len, bool whole);
 void spate_publisher_purged(struct spate_publisher *p, const struct spate_key *key);
 void spate_publisher_done(struct spate_publisher *p, const struct spate_torrents *table);
+
+/* One representation, for who lists them. Texts and torrents are borrowed until the next turn. */
+struct spate_published {
+	const char *id, *state; /* "unasked", "queued", "hashing", "ready", "failed", ... */
+	uint32_t segments, hashed;
+	const struct spate_made *v1, *hybrid; /* NULL: not ready */
+};
+/* The i-th of a manifest that has been read, url NUL-terminated. False: there is none. */
+bool spate_publisher_published(struct spate_publisher *p, const char *url, unsigned i,
+			       struct spate_published *out);
+/* The i-th manifest known, and its representations' number; NULL: there is none. */
+const char *spate_publisher_manifest(struct spate_publisher *p, unsigned i, unsigned *reps);
 
 extern const struct spate_source_ops spate_source_torrent;
 

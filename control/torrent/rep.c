@@ -293,7 +293,7 @@ static int make_both(struct rep *r)
 	if (file_url.failed || seed.failed)
 		goto done;
 	in.file_url = file_url.p;
-	in.webseed = seed.p;
+	in.webseed = *e->base != '\0' ? seed.p : NULL;
 	rc = spate_make_v1(&in, &r->v1);
 	if (rc < 0)
 		goto done;
@@ -313,7 +313,7 @@ static int make_both(struct rep *r)
 	rc = -ENOMEM;
 	if (seed.failed)
 		goto done;
-	in.webseed = seed.p;
+	in.webseed = *e->base != '\0' ? seed.p : NULL;
 	in.name = r->hybrid_name;
 	in.file_url = NULL;
 	rc = spate_make_hybrid(&in, &r->hybrid);

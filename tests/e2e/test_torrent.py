@@ -1,15 +1,16 @@
 """Torrents of what the edge serves: made when asked for, taken by every checker, right as web seeds."""
 import hashlib
 import json
+import pathlib
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 
 from net import free_port, wait_until
 
+LIB = pathlib.Path(__file__).resolve().parent.parent / "lib"
 lt = pytest.importorskip("libtorrent", reason="python3-libtorrent is not installed")
 
 PIECE = 32768
@@ -104,3 +105,155 @@ def test_the_same_content_makes_the_same_torrent_on_another_edge(film, p2p):
     a, b = p2p(film), p2p(film)
     hashes = {lt.torrent_info(lt.bdecode(ask(e, "/vod/film/0.hybrid.torrent"))).info_hashes().v2 for e in (a, b)}
     assert len(hashes) == 1
+
+
+# --- checkers and clients ---
+
+def take(edge, path, work):
+    file = work / path.rsplit("/", 1)[1]
+    file.write_bytes(ask(edge, path))
+    return file
+
+
+def by_libtorrent(edge, file, out, *more):
+    return edge.run(sys.executable, LIB / "lt_fetch.py", file, out, 60, *more, timeout=90)
+
+
+def by_aria2(edge, file, out):
+    return edge.run("aria2c", "--enable-dht=false", "--bt-enable-lpd=false", "--seed-time=0", "--bt-stop-timeout=30",
+                    "--file-allocation=none", f"--dir={out}", file, timeout=60)
+
+
+def by_transmission(edge, file, out):
+    """It has no end of its own: it runs a program when all is there."""
+    stop = out.parent / "stop"
+    stop.write_text("#!/bin/sh\nkill $PPID\n")
+    stop.chmod(0o755)
+    return edge.run("timeout", "60", "transmission-cli", "-g", out.parent / "conf", "-M", "-w", out, "-f", stop, file,
+                    timeout=90)
+
+
+def fetched(root, under):
+    """What of the original folder is in the client's, and is the same."""
+    got = {p.relative_to(under): p.read_bytes() for p in under.rglob("*") if p.is_file() and ".pad" not in p.parts}
+    assert got, list(under.parent.rglob("*"))
+    for name, data in got.items():
+        assert data == (root / name).read_bytes(), name
+    return len(got)
+
+
+@pytest.mark.parametrize("kind", ["torrent", "hybrid.torrent"])
+def test_checkers_accept_it(film, p2p, work, kind):
+    edge = p2p(film)
+    for rep in ("2", "3"):
+        file = take(edge, f"/vod/film/{rep}.{kind}", work)
+        listed = subprocess.run(["btcheck", "-i", "-n", file], capture_output=True, check=True, timeout=20).stdout
+        assert b"film" in listed
+        if kind == "torrent":
+            subprocess.run(["aria2c", "-S", file], capture_output=True, check=True, timeout=20)
+
+
+def test_hybrid_from_the_folder_alone(film, edge_over, work):
+    """BEP 19, directory form: no peer and no tracker, only the folder that viewers are served from."""
+    edge = edge_over(film, p2p={"piece": PIECE, "listen": [f"0.0.0.0:{free_port()}"]})
+    out = work / "out"
+    out.mkdir()
+    said = by_libtorrent(edge, take(edge, "/vod/film/2.hybrid.torrent", work), out)
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert fetched(film / "vod/film", out / "film") == 13
+
+
+def test_hybrid_of_a_manifest_without_a_folder_is_redirected(folder, sample, edge_over, work):
+    shutil.copytree(sample, folder, dirs_exist_ok=True)
+    edge = edge_over(folder, p2p={"piece": PIECE, "listen": [f"0.0.0.0:{free_port()}"]})
+    out = work / "out"
+    out.mkdir()
+    said = by_libtorrent(edge, take(edge, "/2.hybrid.torrent", work), out)
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert fetched(folder, out / "stream-2") == 13
+    assert edge.get("/stream.mpd.torrents/2/stream-2/2/001.m4s")["location"] == "/2/001.m4s"
+
+
+@pytest.mark.parametrize("client", [by_libtorrent, by_aria2, by_transmission])
+def test_single_file_by_web_seed_alone(film, edge_over, work, client):
+    edge = edge_over(film, p2p={"piece": PIECE, "listen": [f"0.0.0.0:{free_port()}"]})
+    out = work / "out"
+    out.mkdir()
+    said = client(edge, take(edge, "/vod/film/2.torrent", work), out)
+    file = out / "film-2.mp4"
+    assert file.exists() and file.read_bytes() == whole(film / "vod/film", "2"), said.stdout + said.stderr
+
+
+def test_pads_are_zeros(film, p2p):
+    edge = p2p(film)
+    r = edge.get("/vod/film/.pad/1234")
+    assert r.status == 200 and r.body == bytes(1234)
+    assert edge.get("/vod/film/.pad/1234", headers=[("Range", "bytes=1000-")]).body == bytes(234)
+    assert edge.get(f"/vod/film/.pad/{PIECE}").status == 404
+
+
+# --- what becomes of them ---
+
+def infohash(edge, path):
+    return str(lt.torrent_info(lt.bdecode(ask(edge, path))).info_hashes().v1)
+
+
+def test_changed_content_is_withdrawn_and_made_again(film, p2p):
+    edge = p2p(film)
+    before = infohash(edge, "/vod/film/1.torrent")
+    segment = film / "vod/film/1/003.m4s"
+    data = bytearray(segment.read_bytes())
+    data[-1] ^= 1
+    segment.write_bytes(data)
+
+    def noticed():
+        """A file in a directory is looked at again after two seconds."""
+        assert edge.get("/vod/film/1/003.m4s").status == 200
+        return edge.metrics()["torrent_withdrawn"] == 1
+
+    wait_until(noticed, 15, "withdrawn")
+    after = infohash(edge, "/vod/film/1.torrent")
+    assert after != before
+    assert infohash(edge, "/vod/film/1.torrent") == after
+
+
+def test_purge_withdraws(film, p2p):
+    edge = p2p(film)
+    before = infohash(edge, "/vod/film/0.torrent")
+    assert edge.metrics()["torrents_published"] == 2
+    assert edge.admin("/purge?url=/vod/film/0/005.m4s", "POST")[0] == 200
+    wait_until(lambda: edge.metrics()["torrents_published"] == 0, 10, "withdrawn")
+    assert infohash(edge, "/vod/film/0.torrent") == before
+
+
+def test_a_live_manifest_has_none(folder, sample, p2p):
+    shutil.copytree(sample, folder / "live")
+    mpd = folder / "live/stream.mpd"
+    mpd.write_text(mpd.read_text().replace('type="static"', 'type="dynamic"'))
+    edge = p2p(folder)
+    assert index(edge, "/live/stream.mpd") == {"manifest": "/live/stream.mpd", "state": "live", "representations": []}
+    assert edge.get("/live/0.torrent").status == 404
+
+
+def test_what_is_missing_is_said(film, p2p):
+    (film / "vod/film/2/004.m4s").unlink()
+    edge = p2p(film)
+    assert edge.get("/vod/film/nobody.torrent").status == 404
+    assert edge.get("/nowhere/1.torrent").status == 404
+    assert edge.get("/nowhere/stream.mpd.torrents").status == 404
+    wait_until(lambda: edge.get("/vod/film/2.torrent").status == 502, 15, "502")
+    assert b"segment is missing" in edge.get("/vod/film/2.torrent").body
+    rep = index(edge, "/vod/film/stream.mpd")["representations"][2]
+    assert rep["state"] == "failed" and rep["reason"] == "a segment is missing"
+
+
+def test_offline_makes_what_the_edge_makes(film, p2p, work, spate_bin):
+    edge = p2p(film)
+    said = subprocess.run([spate_bin, "torrent", film / "vod/film/ondemand.mpd", "-o", work / "t", "--set",
+                           f"p2p.piece={PIECE}"], capture_output=True, timeout=60, check=True).stdout.decode()
+    for name in ("mid", "audio"):
+        for kind in ("torrent", "hybrid.torrent"):
+            mine = lt.torrent_info(str(work / f"t/{name}.{kind}")).info_hashes()
+            theirs = lt.torrent_info(lt.bdecode(ask(edge, f"/vod/film/ondemand.mpd.torrents/{name}.{kind}")))
+            assert mine == theirs.info_hashes()
+            assert f"infohash {mine.v1}" in said

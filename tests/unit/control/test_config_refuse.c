@@ -62,6 +62,12 @@ static const struct {
 	{ORIGIN "cache: {disk: {path: /d}}\n",
 	 "t.yaml:2:15: cache.disk: size is missing: how many bytes of /d to use"},
 	{ORIGIN "cache: {disk: {size: 1GiB}}\n", "t.yaml:2:15: cache.disk: path is missing"},
+	{ORIGIN "p2p: {piece: 48KiB}\n", "t.yaml:2:14: p2p.piece: is not a power of two"},
+	{ORIGIN "p2p: {url: \"edge.example\"}\n",
+	 "t.yaml:2:12: p2p.url: \"edge.example\" is not http://host[:port]"},
+	{ORIGIN "p2p: {announce: [\"tracker:80\"]}\n",
+	 "t.yaml:2:17: p2p.announce: \"tracker:80\" is no tracker's URL: udp://, http://, https:// or "
+	 "wss://"},
 	/* addresses */
 	{ORIGIN "listen: [localhost:80]\n", "t.yaml:2:10: listen: \"localhost:80\" is not an "
 					    "address: write IP:port, such as 0.0.0.0:8080 or "
