@@ -107,9 +107,9 @@ static void on_answer(struct spate_publisher_query *q, struct spate_publisher_an
 	}
 	if (a->status == 200) {
 		h.share = SPATE_SHARE_STORE;
-		/* The index tells how far it is; a torrent changes when its content does, and is
-		 * purged then. */
-		h.expires_s = now_s + (a->zeros > 0 ? 86400 : 1);
+		/* Looked at again each time: the index tells how far it is, and a torrent
+		 * changes when its content does. */
+		h.expires_s = now_s + (a->zeros > 0 ? 86400 : 0);
 		h.not_modified = same(spate_fill_stale(f), h.meta);
 	}
 	s->size = a->status == 302 ? 0 : a->zeros > 0 ? a->zeros : a->body.len;
