@@ -128,8 +128,9 @@ struct spate_publisher {
 	struct spate_object *zeros;
 	struct table *tables; /* the newest first */
 	uint64_t generation;
+	uint32_t published; /* torrents in the current table */
 	struct retired *retired;
-	struct spate_timer sweep;
+	struct spate_timer sweep; /* set while anything is published or retired */
 	bool dirty;               /* the set has changed: a new table with the next turn */
 	struct spate_op turn;     /* wants, then queries, then the table */
 	struct segment *map[MAP]; /* published segments by key */
@@ -156,6 +157,7 @@ int spate_rep_prepare(struct rep *r); /* names, paths, pads */
 void spate_rep_start(struct rep *r);  /* queues it where it is not ready, or on its way */
 void spate_rep_next(struct spate_publisher *p);
 void spate_rep_withdraw(struct rep *r, const char *why);
+void spate_rep_look(struct rep *r); /* withdraws it where a worker has */
 void spate_rep_free(struct rep *r);
 const char *spate_rep_state(const struct rep *r); /* answer.c */
 unsigned spate_rep_retry_s(const struct rep *r);

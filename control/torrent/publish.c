@@ -48,12 +48,21 @@ static uint64_t oldest(const struct spate_publisher *p)
 	return g;
 }
 
+/* Workers withdraw too: one that was given other content than was hashed. */
+static void look_at_withdrawn(struct spate_publisher *p)
+{
+	for (struct manifest *m = p->manifests; m != NULL; m = m->next)
+		for (uint32_t i = 0; i < m->n; i++)
+			spate_rep_look(&m->reps[i]);
+}
+
 static void on_sweep(struct spate_timer *t)
 {
 	struct spate_publisher *p =
 		(struct spate_publisher *)((char *)t - offsetof(struct spate_publisher, sweep));
 	uint64_t g = oldest(p);
 
+	look_at_withdrawn(p);
 	for (struct retired **at = &p->retired, *x; (x = *at) != NULL;) {
 		if (g < x->generation ||
 		    atomic_load_explicit(&x->made->t.refs, memory_order_acquire) > 0) {
@@ -64,7 +73,7 @@ static void on_sweep(struct spate_timer *t)
 		free_made(x->made);
 		free(x);
 	}
-	if (p->retired != NULL && !p->finishing)
+	if ((p->retired != NULL || p->published > 0) && !p->finishing)
 		spate_loop_timer(p->s.env->loop, t, SWEEP_MS, on_sweep);
 }
 
@@ -160,6 +169,9 @@ static int publish(struct spate_publisher *p)
 	x->t->zeros = p->zeros;
 	x->t->zeros_bytes = ZEROS;
 	x->t->owner = x;
+	p->published = x->t->n;
+	if (!p->sweep.set)
+		spate_loop_timer(p->s.env->loop, &p->sweep, SWEEP_MS, on_sweep);
 	x->out = p->s.workers;
 	x->next = p->tables;
 	p->tables = x;
@@ -379,6 +391,7 @@ void spate_publisher_destroy(struct spate_publisher *p)
 		spate_publisher_finish(p);
 	for (int i = 0; i < 100 && p->turn.busy; i++)
 		spate_loop_turn(p->s.env->loop, 1000);
+	spate_loop_timer_stop(p->s.env->loop, &p->sweep);
 	while (p->tables != NULL)
 		drop_table(p, p->tables);
 	while (p->retired != NULL) {

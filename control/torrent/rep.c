@@ -472,6 +472,7 @@ void spate_rep_start(struct rep *r)
 	struct spate_publisher *p = r->m->p;
 
 	r->asked_us = spate_loop_now_us(p->s.env->loop);
+	spate_rep_look(r);
 	if (p->finishing || (r->state == REP_FAILED && r->asked_us - r->failed_us < FAILED_KEEP_US))
 		return;
 	if (r->state != REP_NONE && r->state != REP_FAILED)
@@ -517,6 +518,15 @@ void spate_rep_withdraw(struct rep *r, const char *why)
 	spate_publisher_retire(p, r->hybrid);
 	r->v1 = r->hybrid = NULL;
 	spate_publisher_changed(p);
+}
+
+void spate_rep_look(struct rep *r)
+{
+	/* Both forms are of the same segments. */
+	if (r->state == REP_READY &&
+	    (atomic_load_explicit(&r->v1->t.withdrawn, memory_order_acquire) ||
+	     atomic_load_explicit(&r->hybrid->t.withdrawn, memory_order_acquire)))
+		spate_rep_withdraw(r, "its content has changed");
 }
 
 void spate_rep_free(struct rep *r)

@@ -3,8 +3,10 @@ import hashlib
 import json
 import pathlib
 import shutil
+import struct
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -152,12 +154,13 @@ def test_checkers_accept_it(film, p2p, work, kind):
             subprocess.run(["btcheck", "-i", "-n", file], capture_output=True, check=True, timeout=20)
 
 
-def test_hybrid_from_the_folder_alone(film, edge_over, work):
-    """BEP 19, directory form: no peer and no tracker, only the folder that viewers are served from."""
+@pytest.mark.parametrize("client", [by_libtorrent, by_aria2])  # Transmission 3.00 cannot parse BEP 52's empty key
+def test_hybrid_from_the_folder_alone(film, edge_over, work, client):
+    """BEP 19, directory form: no peer and no tracker, only the folder that viewers are served from, and its pads."""
     edge = edge_over(film, p2p={"piece": PIECE, "listen": [f"0.0.0.0:{free_port()}"]})
     out = work / "out"
     out.mkdir()
-    said = by_libtorrent(edge, take(edge, "/vod/film/2.hybrid.torrent", work), out)
+    said = client(edge, take(edge, "/vod/film/2.hybrid.torrent", work), out)
     assert said.returncode == 0, said.stdout + said.stderr
     assert fetched(film / "vod/film", out / "film") == 13
 
@@ -214,6 +217,84 @@ def test_changed_content_is_withdrawn_and_made_again(film, p2p):
     after = infohash(edge, "/vod/film/1.torrent")
     assert after != before
     assert infohash(edge, "/vod/film/1.torrent") == after
+
+
+class Peer:
+    """As much of a BitTorrent client as asks for one block (BEP 3, with BEP 6)."""
+
+    def __init__(self, edge, port, infohash):
+        self.sock = edge.place.socket(4)
+        self.sock.settimeout(10)
+        self.sock.connect((edge.place.hosts[4], port))
+        self.sock.sendall(b"\x13BitTorrent protocol" + bytes(7) + b"\4" + bytes.fromhex(infohash) + b"-XX0001-abcdefghijkl")
+        assert self.take(68)[28:48].hex() == infohash
+        self.say(2)
+
+    def take(self, n):
+        got = b""
+        while len(got) < n:
+            more = self.sock.recv(n - len(got))
+            if not more:
+                raise EOFError
+            got += more
+        return got
+
+    def say(self, what, *numbers):
+        self.sock.sendall(struct.pack(f">IB{len(numbers)}I", 1 + 4 * len(numbers), what, *numbers))
+
+    def block(self, piece, begin, n):
+        """Its bytes; None where it is rejected. EOFError: the edge has hung up."""
+        self.say(6, piece, begin, n)
+        while True:
+            body = self.take(struct.unpack(">I", self.take(4))[0])
+            if body[:1] in (b"\7", b"\x10") and struct.unpack(">II", body[1:9]) == (piece, begin):
+                return body[9:] if body[0] == 7 else None
+
+
+def test_what_a_seeder_finds_changed_is_withdrawn(film, scripted, p2p):
+    """The new segment never comes to its end, so no fill tells: the worker that sees its head does."""
+    root, changed, go_on = film / "vod/film", threading.Event(), threading.Event()
+
+    def serve(path):
+        def handler(conn, _request):
+            body = path.read_bytes()
+            tag, age = '"one"', 1000
+            if path.name == "003.m4s":
+                age = 0
+                if changed.is_set():
+                    body, tag = bytes(len(body)), '"two"'
+            conn.head(content_length=len(body), etag=tag, cache_control=f"max-age={age}")
+            conn.send(body[:1000])
+            if tag == '"two"':
+                go_on.wait(60)
+            conn.send(body[1000:])
+
+        return handler
+
+    for path in [root / "stream.mpd", *(root / "1").iterdir()]:
+        scripted.on(f"/vod/film/{path.relative_to(root)}", serve(path))
+    edge = p2p(scripted)
+    port = int(edge.config["p2p"]["listen"][0].rsplit(":", 1)[1])
+    before = infohash(edge, "/vod/film/1.torrent")
+    inside = sum((root / "1" / n).stat().st_size for n in ("init.mp4", "001.m4s", "002.m4s")) + 2000
+    ask_for = inside // PIECE, inside % PIECE, 100
+    peer = Peer(edge, port, before)
+    assert peer.block(*ask_for) == whole(root, "1")[inside:inside + 100]
+    changed.set()
+    with edge.connect() as viewer:
+        viewer.request("/vod/film/1/003.m4s")
+        assert viewer.head()["etag"] == '"two"'
+        with pytest.raises((EOFError, ConnectionResetError)):
+            assert peer.block(*ask_for) is None
+            peer.take(1)
+        wait_until(lambda: edge.metrics()["torrents_published"] == 0, 10, "withdrawn")
+        assert edge.get("/vod/film/1.torrent").status == 503
+        go_on.set()
+        after = infohash(edge, "/vod/film/1.torrent")
+    assert after != before
+    assert Peer(edge, port, after).block(*ask_for) == bytes(100)
+    with pytest.raises((EOFError, ConnectionResetError)):
+        Peer(edge, port, before)
 
 
 def test_purge_withdraws(film, p2p):
