@@ -317,6 +317,7 @@ struct spate_tcp {
 	const struct tcp_cc_ops *cc;
 	uint32_t dirty, dirty_last; /* index + 1 */
 	uint32_t late;    /* the device had no room: at the next flush, before the others */
+	bool held_up;     /* the one being visited was stopped because of that */
 	uint32_t parting; /* dead, but packets under way may still point into their queues */
 	bool ending;      /* nobody waits for the device any more */
 	struct tcp_entry *table;

@@ -245,13 +245,12 @@ static void visit_late(struct spate_tcp_conn *c)
 }
 
 /*
- * The device is behind, and c has more for it. A packet pushed now would be lost at home, and a
+ * The device was behind, and c has more for it. A packet pushed now would be lost at home, and a
  * loss that we made ourselves must not look like one of the path.
  */
 static bool held_up(struct spate_tcp_conn *c)
 {
-	return tcp_synced(c) && c->txq != NULL && spate_txq_full(c->txq) &&
-	       (c->lost.head != NULL || tcp_more(c));
+	return c->t->held_up && tcp_synced(c) && (c->lost.head != NULL || tcp_more(c));
 }
 
 /* c is off the list but keeps F_DIRTY, so that nothing that happens in here puts it there again. */
@@ -263,6 +262,7 @@ static void visit(struct spate_tcp_conn *c)
 		if (!(c->flags & F_DEAD) && tcp_synced(c))
 			window_update(c);
 	}
+	c->t->held_up = false;
 	if (!(c->flags & F_DEAD))
 		tcp_output(c);
 	if ((c->flags & F_ENDED) && (c->flags & F_EOF_TOLD) && !(c->flags & F_DEAD)) {

@@ -117,13 +117,25 @@ static void resent(struct spate_tcp_conn *c, struct tcp_run *r, uint32_t len)
 	tcp_run_resent(c, r);
 }
 
+/*
+ * Is the device behind? Noted for engine.c, which must not ask again: by then the device may have
+ * made room, and c, which was stopped, would not be visited again.
+ */
+static bool held_up(struct spate_tcp_conn *c)
+{
+	if (__builtin_expect(!spate_txq_full(c->txq), 1))
+		return false;
+	c->t->held_up = true;
+	return true;
+}
+
 /* Lost runs, oldest finding first. Returns bytes sent. */
 static uint32_t send_lost(struct spate_tcp_conn *c, uint32_t budget)
 {
 	struct tcp_run *r;
 	uint32_t sent = 0;
 
-	while (sent < budget && (r = c->lost.head) != NULL && !spate_txq_full(c->txq)) {
+	while (sent < budget && (r = c->lost.head) != NULL && !held_up(c)) {
 		uint32_t len = r->end - r->start, flight = tcp_flight(c), n;
 
 		if (flight != 0 && flight + min32(len, c->mss) > c->cwnd) {
@@ -237,7 +249,7 @@ static void send_new(struct spate_tcp_conn *c, uint32_t budget)
 	struct spate_sendq *q = c->q;
 	bool finish = c->flags & F_FINISH;
 
-	while (q != NULL && !(c->flags & (F_FIN_SENT | F_DRY)) && !spate_txq_full(c->txq)) {
+	while (q != NULL && !(c->flags & (F_FIN_SENT | F_DRY)) && !held_up(c)) {
 		uint64_t at = c->una_off + (c->snd_nxt - c->snd_una), avail = q->end - at, got;
 		uint32_t n = room(c, budget, avail), start = c->snd_nxt;
 		struct iovec iov[IOV_MAX_CUT];
@@ -269,7 +281,7 @@ static void send_new(struct spate_tcp_conn *c, uint32_t budget)
 			 * Linux answers each with an ACK. */
 			if (!send_one(c, len, last && finish, push, &cut))
 				return;
-			if (spate_txq_full(c->txq))
+			if (held_up(c))
 				return; /* engine.c comes back to it next turn */
 			left -= len;
 			if (c->flags & F_TLP_SEND) {

@@ -439,6 +439,35 @@ static void test_fill_failed(void **state)
 	assert_int_equal(x.seen_why, SPATE_TCP_RESET);
 }
 
+static unsigned asked;
+
+static unsigned full_once(struct spate_port *p, unsigned queue)
+{
+	return asked++ == 0 ? 0 : 500;
+}
+
+/* The device has no room when the response is to be sent, and some a moment later, in the same
+ * turn: whoever was stopped goes on at the next flush, not when a timer finds it. */
+static void test_device_full_for_a_moment(void **state)
+{
+	const struct spate_port_ops *was = x.edge.port.ops;
+	struct spate_port_ops ops = *was;
+
+	run_ms(5);
+	say("GET /");
+	run_ms(5);
+	ops.tx_room = full_once;
+	x.edge.port.ops = &ops;
+	x.edge.txq.room = 0;
+	asked = 0;
+	spate_sendq_bytes(&x.w.sendq, &x.s->out, "200 OK", 6);
+	spate_stream_kick(x.s);
+	run_ms(3);
+	x.edge.port.ops = was;
+	assert_true(asked > 1);
+	assert_int_equal(x.nseen, 6);
+}
+
 static void test_close_stops_all(void **state)
 {
 	run_ms(5);
@@ -471,6 +500,7 @@ int main(void)
 		TEST(test_drain),
 		TEST(test_dry_and_woken),
 		TEST(test_fill_failed),
+		TEST(test_device_full_for_a_moment),
 		TEST(test_close_stops_all),
 	};
 
