@@ -6,6 +6,7 @@
  * Rounds are a swarm's, every 10 s, and the timer of whichever peer comes first runs them; an
  * interested newcomer gets a free slot at once.
  */
+#include "dataplane/bt/fast.h"
 #include "dataplane/bt/impl.h"
 
 #define ROUND_US      10000000u
@@ -107,10 +108,27 @@ static void round_of(struct spate_seed *seed, uint32_t slots, uint64_t now_us)
 		c->round_bytes = c->sent_bytes;
 }
 
+/* Something to begin with, and to trade, before a slot is free (BEP 6). */
+static void allow_fast(struct spate_bt_conn *c)
+{
+	const struct spate_torrent *t = c->seed->t;
+
+	if (!c->can_fast)
+		return;
+	c->nfast = spate_bt_fast_set(c->s->peer.ip, c->v2 ? t->infohash_v2 : t->infohash, t->pieces,
+				     SPATE_BT_FAST, c->fast);
+	for (unsigned i = 0; i < c->nfast; i++) {
+		spate_bt_say_numbers(c, SPATE_BT_ALLOWED_FAST, 1, c->fast[i], 0, 0);
+		c->fast_left += spate_torrent_piece_len(t, c->fast[i]);
+	}
+}
+
 void spate_choke_start(struct spate_bt_conn *c)
 {
 	c->choked = true;
-	if (!limited(c))
+	if (limited(c))
+		allow_fast(c);
+	else
 		unchoke(c);
 }
 

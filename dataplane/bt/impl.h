@@ -87,6 +87,7 @@ struct spate_bt_conn {
 	uint32_t gone[SPATE_BT_GONE], ngone;
 	uint64_t gone_us;
 	uint32_t fast[SPATE_BT_FAST], nfast;
+	uint64_t fast_left; /* bytes it may have of those while it is choked: each piece once */
 	uint8_t ext[SPATE_BT_EXTS]; /* the peer's ids; 0: it does not know that message */
 	uint8_t phase;              /* enum spate_bt_phase */
 	bool v2;                    /* it came by the v2 infohash */

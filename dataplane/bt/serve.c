@@ -288,10 +288,13 @@ void spate_bt_requested(struct spate_bt_conn *c, const struct spate_bt_request *
 		reject(c, r);
 		return;
 	}
-	if (c->choked && !allowed_fast(c, r->piece)) {
-		if (c->can_fast) /* else: it has not read our choke yet, and will ask again */
-			reject(c, r);
-		return;
+	if (c->choked) {
+		if (!allowed_fast(c, r->piece) || r->len > c->fast_left) {
+			if (c->can_fast) /* else: it has not read our choke, and will ask again */
+				reject(c, r);
+			return;
+		}
+		c->fast_left -= r->len;
 	}
 	if ((c->queue == NULL || waiting(c)) && cfg->bt_rate == 0 && cfg->bt_peer_rate == 0 &&
 	    c->s->out.count < SPATE_BT_HIGH) {

@@ -16,7 +16,8 @@
  *
  * so an answer is a copy from a random place on, and a seeder, who has no use for seeds, is given
  * the left part. Memory is one bounded region (util/buddy.h); when it is full a new peer is not
- * recorded, but is answered. docs/design/p2p-tracker.md says why shards are locked and how that is bounded.
+ * recorded, but is answered. docs/design/p2p-tracker.md says why shards are locked and how that is
+ * bounded.
  */
 #ifndef SPATE_BT_SWARM_H
 #define SPATE_BT_SWARM_H

@@ -2,10 +2,11 @@
 """
 A libtorrent client in a process of its own: downloads, says DONE, leaves.
 
-    lt_peer.py SOURCE FOLDER [peer=HOST:PORT]... [only=v2] [web] [seed] [port=N]
+    lt_peer.py SOURCE FOLDER [peer=HOST:PORT]... [then=HOST:PORT] [only=v2] [web] [seed] [port=N]
 
 SOURCE is a .torrent or a magnet. Web seeds are taken out unless `web`, and then nothing else is asked; trackers are
 left out in any case. only=v2 comes by the hybrid's v2 infohash, and has piece layers from its peers.
+then= is a peer that it hears of when something has failed its hash.
 """
 import sys
 import time
@@ -44,6 +45,9 @@ def main():
     said_done = False
     while time.time() < end or "seed" in words:
         status = handle.status()
+        if "then" in said and status.total_failed_bytes > 0:
+            host, port = said.pop("then").rsplit(":", 1)
+            handle.connect_peer((host, int(port)))
         if status.is_seeding and not said_done:
             said_done = True
             print("DONE", status.total_payload_download, status.total_failed_bytes, flush=True)

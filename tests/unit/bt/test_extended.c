@@ -305,12 +305,52 @@ static void slots_are_kept_and_passed_on(void **state)
 	assert_true(told(p[0], SPATE_BT_UNCHOKE));
 	assert_true(told(p[1], SPATE_BT_UNCHOKE));
 	assert_false(told(p[2], SPATE_BT_UNCHOKE));
-	rig_request(p[2], 0, 0, 100); /* choked: rejected, with BEP 6 */
+	for (uint32_t i = 0; i < 6; i++) /* choked: what is allowed fast, */
+		rig_request(p[2], i, 0, spate_torrent_piece_len(&t.m.v1->t, i));
+	assert_int_equal(pieces_in(p[2]), 6);
+	rig_request(p[2], 0, 0, 100); /* but once; rejected, with BEP 6 */
 	assert_true(told(p[2], SPATE_BT_REJECT));
 	spate_stream_mem_close(p[0]);
 	assert_true(told(p[2], SPATE_BT_UNCHOKE));
 	spate_stream_mem_close(p[1]);
 	spate_stream_mem_close(p[2]);
+}
+
+/* Of a torrent that is larger than the set: what is not in it has to wait for a slot. */
+static void choked_peers_get_the_fast_set_only(void **state)
+{
+	struct spate_torrent *v1 = &t.m.v1->t;
+	struct spate_stream_mem *p;
+	const uint8_t *m;
+	uint32_t set = 0, n = 0;
+	uint8_t id;
+
+	(void)state;
+	t.config.bt_rate = 1 << 20;
+	v1->piece_bytes = 4096;
+	v1->pieces = (uint32_t)((v1->bytes + 4095) / 4096); /* 46 */
+	p = rig_connect(v1, v1->infohash, 0, SPATE_BT_RESERVED_FAST);
+	p->out_len -= SPATE_BT_HANDSHAKE;
+	memmove(p->out, p->out + SPATE_BT_HANDSHAKE, p->out_len);
+	uint64_t in_set = 0;
+
+	while (rig_next(p, &id, &m) > 0)
+		if (id == SPATE_BT_ALLOWED_FAST) {
+			set = spate_bt_get32(m);
+			in_set |= 1ull << set;
+			n++;
+		}
+	assert_int_equal(n, SPATE_BT_FAST);
+	rig_request(p, set, 0, 4096);
+	m = rig_expect(p, SPATE_BT_PIECE, NULL);
+	assert_int_equal(spate_bt_get32(m), set);
+	assert_memory_equal(m + 8, t.m.bytes + (size_t)set * 4096, 4096);
+	for (uint32_t i = 0; i < 45; i++)
+		if (!(in_set & 1ull << i)) {
+			rig_request(p, i, 0, 4096);
+			rig_expect(p, SPATE_BT_REJECT, NULL);
+		}
+	spate_stream_mem_close(p);
 }
 
 static void optimistic_unchoke_gives_the_slowest_ones_place(void **state)
@@ -353,6 +393,7 @@ int main(void)
 		CASE(peer_rate_is_kept),
 		CASE(swarm_rate_is_shared_evenly),
 		CASE(slots_are_kept_and_passed_on),
+		CASE(choked_peers_get_the_fast_set_only),
 		CASE(optimistic_unchoke_gives_the_slowest_ones_place),
 	};
 

@@ -113,6 +113,10 @@ struct spate_stream_mem *rig_peer(void)
 	rig_expect(p, SPATE_BT_EXTENDED, NULL);
 	if (t.config.bt_rate == 0)
 		rig_expect(p, SPATE_BT_UNCHOKE, NULL);
+	else /* all pieces: there are fewer than BEP 6 wants in the set */
+		for (uint32_t i = 0; i < t.m.v1->t.pieces; i++)
+			assert_int_equal(spate_bt_get32(rig_expect(p, SPATE_BT_ALLOWED_FAST, NULL)),
+					 i);
 	return p;
 }
 
