@@ -29,8 +29,9 @@ static size_t put_ip(char *out, const struct spate_addr *a)
 {
 	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 	bool four = memcmp(a->ip, mapped, sizeof(mapped)) == 0;
-	size_t n = (size_t)sprintf(out, four ? "4:" : "16:");
+	size_t n = four ? 2 : 3;
 
+	memcpy(out, four ? "4:" : "16:", n);
 	memcpy(out + n, a->ip + (four ? 12 : 0), four ? 4 : 16);
 	return n + (four ? 4 : 16);
 }
