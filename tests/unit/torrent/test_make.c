@@ -214,6 +214,43 @@ static void file_carries_trackers_seeds_and_magnet(void **state)
 	spate_hasher_destroy(h);
 }
 
+/* BEP 52: a dictionary for each folder, closed where the next path leaves it. */
+static void tree_nests_folders(void **state)
+{
+	static const char *const path[] = {"c", "a/b/y", "a/x", "a/b/z", "b/q"};
+	static const char *const want[] = {"d1:ad1:bd1:yd0:d6:lengthi1e11:pieces root32:",
+					   "ee1:zd0:d6:lengthi1e11:pieces root32:",
+					   "eee1:xd0:d6:lengthi1e11:pieces root32:",
+					   "eee1:bd1:qd0:d6:lengthi1e11:pieces root32:",
+					   "eee1:cd0:d6:lengthi1e11:pieces root32:",
+					   "eee5:filesld"};
+	enum { N = sizeof(path) / sizeof(path[0]) };
+	struct spate_hashed_file hash[N];
+	struct spate_make_part part[N];
+	struct spate_make in = {.name = "t", .piece_bytes = 16384, .parts = part, .n = N};
+	struct spate_hasher *h;
+	struct spate_made *m;
+	const uint8_t *at;
+
+	assert_int_equal(spate_hasher_create(&h, 16384), 0);
+	for (unsigned i = 0; i < N; i++) {
+		assert_int_equal(spate_hasher_add(h, "x", 1), 0);
+		assert_int_equal(spate_hasher_file(h, i > 0, &hash[i]), 0); /* "c" is the last */
+		part[i] = (struct spate_make_part){
+			.url = "/x", .url_len = 2, .path = path[i], .hash = &hash[i]};
+	}
+	assert_int_equal(spate_make_hybrid(&in, &m), 0);
+	at = find(m, "9:file tree");
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+		assert_memory_equal(at, want[i], strlen(want[i]));
+		at += strlen(want[i]) + 32;
+	}
+	for (unsigned i = 0; i < N; i++)
+		spate_hashed_file_free(&hash[i]);
+	spate_made_free(m);
+	spate_hasher_destroy(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -224,6 +261,7 @@ int main(void)
 		cmocka_unit_test(root_of_one_leaf_is_its_hash),
 		cmocka_unit_test(root_is_padded_with_zero_leaves),
 		cmocka_unit_test(order_is_by_path_component),
+		cmocka_unit_test(tree_nests_folders),
 		cmocka_unit_test(file_carries_trackers_seeds_and_magnet),
 	};
 
