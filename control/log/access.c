@@ -116,6 +116,8 @@ static void change_sink(struct spate_access *a)
 	a->changing = false;
 	if (a->fd < 0)
 		discard(a);
+	else
+		spate_event(log_reopened, SPATE_F_STR("path", a->path));
 }
 
 static void write_rest(struct spate_access *a)

@@ -183,7 +183,8 @@ def test_hup_reopens_the_log(edge_over, sample):
     assert len(edge.log(1)) == 1
     edge.access.rename(edge.access.with_suffix(".1"))
     edge.reload()
-    wait_until(edge.access.exists, 5, "a new log file")
+    # The file is there a moment before lines go to it.
+    wait_until(lambda: b"log_reopened" in edge.process.said(), 5, "a new log file")
     edge.get("/0/init.mp4")
     assert len(edge.log(1)) == 1
 

@@ -175,7 +175,7 @@ class AfXdp(AfPacket):
 
     name = "dpdk-af_xdp"
     most_workers = 1
-    capabilities = "net_raw,+net_admin,+bpf,+ipc_lock"
+    capabilities = "net_raw,+net_admin,+bpf,+perfmon,+sys_admin,+ipc_lock"
     eal = ["--no-pci", "-m", "256", "--in-memory"]
     WANTED = 256
 
