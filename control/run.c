@@ -457,6 +457,7 @@ static int make_admin(struct run *r)
 		.workers = r->stats_list,
 		.nworkers = r->n,
 		.control = spate_control_stats(r->control),
+		.publisher = spate_control_publisher(r->control),
 		.cache = r->cache,
 		.config = r->cfg,
 		.backend = r->cfg->backend == SPATE_BACKEND_SOCKETS ? "sockets" : "dpdk",

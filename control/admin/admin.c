@@ -39,6 +39,7 @@ static void view_of(const struct spate_admin *a, struct spate_view *v)
 		.nworkers = a->s.nworkers,
 		.control = a->s.control,
 		.config = a->s.config,
+		.publisher = a->s.publisher,
 	};
 	spate_cache_usage(a->s.cache, &v->cache);
 	for (; v->nports < a->s.nports && v->nports < SPATE_VIEW_PORTS; v->nports++)

@@ -32,6 +32,7 @@
 struct spate_admin;
 struct spate_config;
 struct spate_port_status;
+struct spate_publisher;
 
 struct spate_admin_setup {
 	struct spate_loop *loop;
@@ -44,6 +45,7 @@ struct spate_admin_setup {
 	const struct spate_stats *control;
 	const struct spate_cache *cache;
 	const struct spate_config *config; /* may be NULL */
+	struct spate_publisher *publisher; /* NULL: no torrents */
 	const char *backend;               /* "sockets" or "dpdk" */
 	unsigned nports;                   /* 0 without DPDK */
 	/* Fills in how port i does; returns its name. With ctx, on the loop's thread. */

@@ -4,6 +4,8 @@
 
 #include "control/admin/config_json.h"
 #include "control/admin/view.h"
+#include "control/torrent/make.h"
+#include "control/torrent/publish.h"
 
 /* `"name":` after a comma, unless it opens the object. */
 static void key(struct spate_text *t, const char *name)
@@ -122,6 +124,64 @@ static void origins(const struct spate_config *c, struct spate_text *t)
 	spate_text_lit(t, "]");
 }
 
+struct listing {
+	struct spate_text *t;
+	unsigned left; /* more are only counted, so that the answer stays readable */
+	uint64_t n;
+};
+
+static uint64_t load(const _Atomic uint64_t *p)
+{
+	return atomic_load_explicit(p, memory_order_relaxed);
+}
+
+static void torrent(struct spate_text *t, const char *name, const struct spate_made *m)
+{
+	open_(t, name, "{");
+	key(t, "infohash");
+	spate_text_lit(t, "\"");
+	for (int i = 0; i < SPATE_INFOHASH_BYTES; i++)
+		spate_text_f(t, "%02x", m->t.infohash[i]);
+	spate_text_lit(t, "\"");
+	num(t, "bytes", m->t.bytes);
+	num(t, "peers", atomic_load_explicit(&m->t.refs, memory_order_relaxed));
+	num(t, "sent_to_peers_bytes", load(&m->t.wire_bytes));
+	if (m->t.file_url != NULL)
+		num(t, "sent_as_file_bytes", load(&m->t.file_bytes));
+	spate_text_lit(t, "}");
+}
+
+static void published(void *ctx, const char *manifest, const struct spate_published *r)
+{
+	struct listing *l = ctx;
+
+	l->n++;
+	if (l->left == 0)
+		return;
+	l->left--;
+	open_(l->t, NULL, "{");
+	str(l->t, "manifest", manifest);
+	str(l->t, "id", r->id);
+	str(l->t, "state", r->state);
+	num(l->t, "segments", r->segments);
+	num(l->t, "hashed", r->hashed);
+	if (r->v1 != NULL)
+		torrent(l->t, "v1", r->v1);
+	if (r->hybrid != NULL)
+		torrent(l->t, "hybrid", r->hybrid);
+	spate_text_lit(l->t, "}");
+}
+
+static void torrents(struct spate_publisher *p, struct spate_text *t)
+{
+	struct listing l = {.t = t, .left = 1000};
+
+	open_(t, "torrents", "[");
+	spate_publisher_each(p, published, &l);
+	spate_text_lit(t, "]");
+	num(t, "torrents_asked_for", l.n);
+}
+
 void spate_stat_format(const struct spate_view *v, struct spate_text *t)
 {
 	open_(t, NULL, "{");
@@ -140,6 +200,8 @@ void spate_stat_format(const struct spate_view *v, struct spate_text *t)
 	workers(v, t);
 	num(t, "p2p_offload_percent", spate_view_offload(v));
 	cache(v, t);
+	if (v->publisher != NULL)
+		torrents(v->publisher, t);
 	if (v->nports != 0)
 		ports(v, t);
 	if (v->config != NULL) {

@@ -19,6 +19,7 @@
 #include "spate/stats.h"
 
 struct spate_config;
+struct spate_publisher;
 
 #define SPATE_VIEW_PORTS 16
 
@@ -38,6 +39,7 @@ struct spate_view {
 	const struct spate_stats *control;
 	struct spate_cache_usage cache;    /* a copy, taken on control's thread */
 	const struct spate_config *config; /* NULL: not shown */
+	struct spate_publisher *publisher; /* NULL: no torrents */
 	unsigned nports;
 	struct spate_view_port port[SPATE_VIEW_PORTS];
 };

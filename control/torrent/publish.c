@@ -309,18 +309,9 @@ void spate_publisher_purged(struct spate_publisher *p, const struct spate_key *k
 	}
 }
 
-bool spate_publisher_published(struct spate_publisher *p, const char *url, unsigned i,
-			       struct spate_published *out)
+static struct spate_published published(const struct rep *r)
 {
-	const struct manifest *m = p->manifests;
-	const struct rep *r;
-
-	while (m != NULL && strcmp(m->url, url) != 0)
-		m = m->next;
-	if (m == NULL || i >= m->n)
-		return false;
-	r = &m->reps[i];
-	*out = (struct spate_published){.id = r->id,
+	return (struct spate_published){.id = r->id,
 					.state = spate_rep_state(r),
 					.segments = r->n,
 					.hashed = r->state == REP_READY  ? r->n
@@ -328,17 +319,33 @@ bool spate_publisher_published(struct spate_publisher *p, const char *url, unsig
 									 : 0,
 					.v1 = r->v1,
 					.hybrid = r->hybrid};
-	return true;
 }
 
-const char *spate_publisher_manifest(struct spate_publisher *p, unsigned i, unsigned *reps)
+bool spate_publisher_published(struct spate_publisher *p, const char *url, unsigned i,
+			       struct spate_published *out)
 {
 	const struct manifest *m = p->manifests;
 
-	while (m != NULL && i-- > 0)
+	while (m != NULL && strcmp(m->url, url) != 0)
 		m = m->next;
-	*reps = m != NULL ? m->n : 0;
-	return m != NULL ? m->url : NULL;
+	if (m == NULL || i >= m->n)
+		return false;
+	*out = published(&m->reps[i]);
+	return true;
+}
+
+void spate_publisher_each(struct spate_publisher *p,
+			  void (*fn)(void *ctx, const char *manifest,
+				     const struct spate_published *rep),
+			  void *ctx)
+{
+	for (const struct manifest *m = p->manifests; m != NULL; m = m->next)
+		for (uint32_t i = 0; i < m->n; i++) {
+			struct spate_published rep = published(&m->reps[i]);
+
+			if (m->reps[i].state != REP_NONE)
+				fn(ctx, m->url, &rep);
+		}
 }
 
 /* --- life --- */

@@ -85,8 +85,11 @@ struct spate_published {
 /* The i-th of a manifest that has been read, url NUL-terminated. False: there is none. */
 bool spate_publisher_published(struct spate_publisher *p, const char *url, unsigned i,
 			       struct spate_published *out);
-/* The i-th manifest known, and its representations' number; NULL: there is none. */
-const char *spate_publisher_manifest(struct spate_publisher *p, unsigned i, unsigned *reps);
+/* fn for each representation that somebody has asked a torrent of, the latest manifests first. */
+void spate_publisher_each(struct spate_publisher *p,
+			  void (*fn)(void *ctx, const char *manifest,
+				     const struct spate_published *rep),
+			  void *ctx);
 
 extern const struct spate_source_ops spate_source_torrent;
 

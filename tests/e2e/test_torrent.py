@@ -297,6 +297,21 @@ def test_what_a_seeder_finds_changed_is_withdrawn(film, scripted, p2p):
         Peer(edge, port, before)
 
 
+def test_stat_lists_what_was_asked_for(film, p2p):
+    edge = p2p(film)
+    assert edge.stat()["torrents"] == []
+    made = infohash(edge, "/vod/film/1.torrent")
+    data = whole(film / "vod/film", "1")
+    assert edge.get("/vod/film/stream.mpd.torrents/1.mp4").body == data
+    wait_until(lambda: edge.stat()["torrents"][0]["v1"]["sent_as_file_bytes"] == len(data), 5, "bytes counted")
+    assert edge.stat()["torrents_asked_for"] == 1
+    one, = edge.stat()["torrents"]
+    assert (one["manifest"], one["id"], one["state"]) == ("/vod/film/stream.mpd", "1", "ready")
+    assert one["segments"] == one["hashed"] == 13
+    assert one["v1"]["infohash"] == made and one["v1"]["bytes"] == len(data)
+    assert one["hybrid"]["peers"] == one["hybrid"]["sent_to_peers_bytes"] == 0
+
+
 def test_purge_withdraws(film, p2p):
     edge = p2p(film)
     before = infohash(edge, "/vod/film/0.torrent")
