@@ -152,6 +152,16 @@ static bool sees_only_ours(const struct dpdk *d, const struct rte_device *dev)
 		strstr(a->args, "zero-copy=yes") != NULL);
 }
 
+/* Does sending read the payload on this core? Virtual devices copy, unless the peer reads it. */
+static bool reads_payload(const struct dpdk *d, const struct rte_device *dev)
+{
+	const struct rte_bus *bus = rte_bus_find_by_device(dev);
+
+	if (!(d->tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_CKSUM) || d->linear || d->arena_bytes == 0)
+		return true;
+	return bus != NULL && strcmp(rte_bus_name(bus), "vdev") == 0 && !sees_only_ours(d, dev);
+}
+
 /*
  * Makes the arena readable for the device. Virtual devices copy, so any address will do, but for
  * virtio-user and memif's zero-copy: their peers only see memory of DPDK's own, where the arena is
@@ -215,6 +225,7 @@ static int configure(struct dpdk *d, const struct rte_eth_dev_info *info,
 		(RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_IPV6 | RTE_ETH_RSS_NONFRAG_IPV4_TCP |
 		 RTE_ETH_RSS_NONFRAG_IPV6_TCP | RTE_ETH_RSS_NONFRAG_IPV4_UDP |
 		 RTE_ETH_RSS_NONFRAG_IPV6_UDP | RTE_ETH_RSS_IPV6_TCP_EX | RTE_ETH_RSS_IPV6_EX);
+	bool lro = setup->lro && (info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_TCP_LRO);
 	uint64_t rx = info->rx_offload_capa &
 		      (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM |
 		       RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_RSS_HASH);
@@ -222,6 +233,12 @@ static int configure(struct dpdk *d, const struct rte_eth_dev_info *info,
 
 	if (setup->no_csum || driver_is(d, "net_tap"))
 		rx &= RTE_ETH_RX_OFFLOAD_RSS_HASH;
+	if (lro) {
+		rx |= RTE_ETH_RX_OFFLOAD_TCP_LRO |
+		      (info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER);
+		conf.rxmode.max_lro_pkt_size =
+			info->max_lro_pkt_size != 0 ? info->max_lro_pkt_size : 65535;
+	}
 	conf.rxmode.offloads = rx;
 	conf.rxmode.mtu = mtu;
 	conf.txmode.offloads = d->tx_offloads;
@@ -376,6 +393,7 @@ int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpd
 		.mtu = mtu,
 		.queues = (uint16_t)setup->queues,
 		.zero_copy = d->arena_bytes != 0,
+		.reads = reads_payload(d, info.device),
 		.strays = setup->queues > 1 && driver_is(d, "net_af_packet"),
 	};
 	if (d->tx_offloads & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM)

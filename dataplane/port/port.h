@@ -92,6 +92,8 @@ struct spate_port_caps {
 	uint16_t queues;
 	uint8_t mac[6];
 	bool zero_copy; /* frags are sent from where they are; false: the port copies them */
+	bool reads;     /* sending makes this core read the payload: a checksum, a copy. Then txq.h
+			   fetches it while the burst is still being made */
 	bool tx_untold; /* may keep what it has sent until more is sent: tx_past may stay false */
 	bool strays;    /* a flow's packets may come to several queues (net/strays.h) */
 };

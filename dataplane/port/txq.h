@@ -50,8 +50,27 @@ static inline struct spate_pkt_tx *spate_txq_next(struct spate_txq *q)
 	return &q->pkt[q->n];
 }
 
+/*
+ * Payload comes from memory that no cache holds. Asked for here, it arrives while the rest of the
+ * burst is cut; asked for by the checksum or the copy, each packet would wait for its own. Long
+ * ones (TSO) are left to the hardware's prefetcher, which does well on them.
+ */
+static inline void txq_fetch(const struct spate_pkt_tx *tx)
+{
+	if (tx->frag_len > 2048)
+		return;
+	for (unsigned i = 0; i < tx->nfrags; i++) {
+		const uint8_t *p = tx->frag[i].iov_base, *end = p + tx->frag[i].iov_len;
+
+		for (p -= (uintptr_t)p & 63; p < end; p += 64)
+			__builtin_prefetch(p);
+	}
+}
+
 static inline void spate_txq_push(struct spate_txq *q)
 {
+	if (q->port->caps.reads)
+		txq_fetch(&q->pkt[q->n]);
 	q->room -= q->room != 0;
 	if (++q->n == q->have) {
 		q->port->ops->tx(q->port, q->queue, q->pkt, q->n);
