@@ -4,6 +4,7 @@ One peer of the swarm bench: a libtorrent session in the namespace that it was s
     peer.py TORRENT FOLDER [--seed] [--http]      prints {"ready": 1} when it listens
     stdin  "go"      starts; prints {"done": seconds of CLOCK_MONOTONIC} when it has everything
     stdin  "stop"    prints {"uploaded": bytes, "downloaded": ..., "failed": ..., "redundant": ...} and ends
+    --trace          with it "trace": each second [s, pieces, [address, bytes down, bytes up, requests open], ...]
 
 Nothing but the peer wire over TCP, trackers and peer exchange; upload slots for everybody, so that the experiment
 measures the protocol and not the settings of one client.
@@ -33,12 +34,18 @@ def say(**what):
     print(json.dumps(what), flush=True)
 
 
+def look(torrent):
+    peers = [[p.ip[0], p.total_download, p.total_upload, p.download_queue_length] for p in torrent.get_peer_info()]
+    return [torrent.status().num_pieces, *peers]
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("torrent")
     p.add_argument("folder")
     p.add_argument("--seed", action="store_true", help="the folder holds the file already")
     p.add_argument("--http", action="store_true", help="take web seeds too")
+    p.add_argument("--trace", action="store_true")
     a = p.parse_args()
     session = lt.session(SETTINGS)
     params = lt.add_torrent_params()
@@ -64,14 +71,16 @@ def main():
 
     threading.Thread(target=listen, daemon=True).start()
     say(ready=1)
-    done = a.seed
+    done, trace, began = a.seed, [], time.monotonic()
     while not stop.wait(0.02):
+        if a.trace and time.monotonic() >= began + len(trace):
+            trace.append([round(time.monotonic() - began, 1), *look(torrent)])
         if not done and torrent.status().is_seeding:
             done = True
             say(done=time.monotonic())
     s = torrent.status()
     say(uploaded=s.total_payload_upload, downloaded=s.total_payload_download, failed=s.total_failed_bytes,
-        redundant=s.total_redundant_bytes)
+        redundant=s.total_redundant_bytes, **({"trace": trace} if a.trace else {}))
 
 
 main()

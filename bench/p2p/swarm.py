@@ -303,7 +303,7 @@ def client_server(net, work, content, limit, stalls):
         edge.end()
 
 
-def swarm(net, work, content, limit, arm, piece, stalls):
+def swarm(net, work, content, limit, arm, piece, stalls, trace):
     edge = ControlSeed(net, work, content, piece) if arm == "control" else \
         SpateEdge(net, work, content, piece, seed=arm == "spate")
     peers = []
@@ -312,7 +312,7 @@ def swarm(net, work, content, limit, arm, piece, stalls):
         for ns in net.peers:
             (work / ns).mkdir()
             peers.append(Proc(ns, [sys.executable, TOP / "bench/p2p/peer.py", torrent, work / ns,
-                                   *(["--http"] if arm == "webseed" else [])], work / f"{ns}.log"))
+                                   *(["--http"] if arm == "webseed" else []), *(["--trace"] if trace else [])], work / f"{ns}.log"))
         for p in peers:
             p.hear("ready", 60)
         counted = edge.metrics() if arm != "control" else {}
@@ -384,7 +384,7 @@ def once(arm, n, a, content, folder, stalls):
         with contextlib.closing(Net(n, a.us, a.u, a.d)) as net:
             limit = max(cs * 1.5, expect * 4) + 180
             r = client_server(net, work, content, limit, stalls) if arm == "client-server" else \
-                swarm(net, work, content, limit, arm, a.piece, stalls)
+                swarm(net, work, content, limit, arm, a.piece, stalls, a.trace)
     finally:
         if not a.keep:
             shutil.rmtree(work, ignore_errors=True)
@@ -465,6 +465,7 @@ def main():
     p.add_argument("--publish", action="store_true", help="the same as --results docs/p2p-swarm.json, and the plot")
     p.add_argument("--plot", type=pathlib.Path, metavar="SVG")
     p.add_argument("--only-report", action="store_true", help="measure nothing: rows and plot of --results")
+    p.add_argument("--trace", action="store_true", help="what each peer had and had asked for, each second (in --results)")
     p.add_argument("--keep", action="store_true", help="leave logs and files behind")
     a = p.parse_args()
     a.size = int(a.size * (1 << 20))
