@@ -5,7 +5,7 @@
 
 #include "dataplane/tcp/siphash.h"
 
-#define RECORD_BYTES 11u  /* beside the address: two kib, seen, group */
+#define RECORD_BYTES 12u  /* beside the address: two kib, seen, group, corrupt */
 #define WINDOW       256u /* places that are looked at for peers of one's own group */
 
 /* --- columns --- */
@@ -28,6 +28,19 @@ static uint16_t *seen(const struct spate_peers *p)
 static uint8_t *groups(const struct spate_peers *p)
 {
 	return (uint8_t *)(seen(p) + p->cap);
+}
+
+static uint8_t *corrupt(const struct spate_peers *p)
+{
+	return groups(p) + p->cap;
+}
+
+/* Peers in so many bytes: kib is aligned behind the addresses. */
+static uint32_t fit(uint32_t bytes, uint8_t addr_len)
+{
+	uint32_t n = bytes / (addr_len + RECORD_BYTES);
+
+	return ((n * addr_len + 3) & ~3u) + n * RECORD_BYTES <= bytes ? n : n - 1;
 }
 
 /* At the end of the block: place + 1, 0: empty. */
@@ -91,6 +104,7 @@ void spate_peers_get(const struct spate_peers *p, uint32_t at, struct spate_peer
 	r->down_kib = kib(p)[p->cap + at];
 	r->seen = seen(p)[at];
 	r->group = groups(p)[at];
+	r->corrupt = corrupt(p)[at];
 }
 
 void spate_peers_set(struct spate_peers *p, uint32_t at, const struct spate_peers_record *r)
@@ -99,6 +113,7 @@ void spate_peers_set(struct spate_peers *p, uint32_t at, const struct spate_peer
 	kib(p)[p->cap + at] = r->down_kib;
 	seen(p)[at] = r->seen;
 	groups(p)[at] = r->group;
+	corrupt(p)[at] = r->corrupt;
 }
 
 /* The peer at `from` moves to the free place `to`. */
@@ -135,7 +150,7 @@ void spate_peers_place(struct spate_peers *p, uint8_t addr_len, uint8_t *base, u
 		.bytes = bytes,
 		.slots = index,
 		.addr_len = addr_len,
-		.cap = (room - 4) / (addr_len + RECORD_BYTES),
+		.cap = fit(room, addr_len),
 	};
 	if (index != 0)
 		memset(slots(p), 0, index * sizeof(uint32_t));
@@ -311,7 +326,7 @@ void spate_peers_check(const struct spate_peers *p, const uint64_t key[2])
 
 	if (p->leechers > p->n || p->n > p->cap)
 		abort();
-	if (p->base != NULL && p->slots != 0 && groups(p) + p->cap > (const uint8_t *)slots(p))
+	if (p->base != NULL && corrupt(p) + p->cap > (const uint8_t *)slots(p))
 		abort();
 	for (uint32_t i = 0; i < p->slots; i++)
 		used += slots(p)[i] != 0;

@@ -26,6 +26,7 @@ struct spate_peers_record {
 	uint32_t up_kib, down_kib;
 	uint16_t seen;
 	uint8_t group;
+	uint8_t corrupt; /* 64 KiB, modulo 256: only what is new counts */
 };
 
 /* bytes: of the room at base, 8-byte aligned. Peers of `from` are copied; it is not freed. */

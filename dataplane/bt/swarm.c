@@ -265,6 +265,17 @@ static uint64_t since(uint32_t *kib, uint64_t bytes, bool started)
 	return started || more > UINT32_MAX / 2 ? 0 : (uint64_t)more << 10;
 }
 
+/* As since(), in units of 64 KiB of which 256 are told apart; a peer that begins again says so. */
+static uint64_t since_corrupt(uint8_t *units, const struct spate_peer_announce *a, bool known)
+{
+	uint8_t now = (uint8_t)(a->corrupt >> 16), more = (uint8_t)(now - *units);
+
+	if (!a->has_corrupt)
+		return 0;
+	*units = now;
+	return !known || a->event == SPATE_PEER_STARTED ? 0 : (uint64_t)more << 16;
+}
+
 /* Returns the place, or NONE. */
 static uint32_t record(struct spate_swarms *s, struct shard *h, struct swarm *w, int family,
 		       const uint8_t *addr, const struct spate_peer_announce *a,
@@ -282,6 +293,7 @@ static uint32_t record(struct spate_swarms *s, struct shard *h, struct swarm *w,
 	answer->uploaded = since(&r.up_kib, a->uploaded, !known || a->event == SPATE_PEER_STARTED);
 	answer->downloaded =
 		since(&r.down_kib, a->downloaded, !known || a->event == SPATE_PEER_STARTED);
+	answer->corrupt = since_corrupt(&r.corrupt, a, known);
 	r.seen = (uint16_t)a->now_s;
 	r.group = a->group;
 	if (stopped) {
@@ -330,7 +342,7 @@ void spate_swarms_announce(struct spate_swarms *s, const struct spate_peer_annou
 
 	spate_addr_compact(&a->peer, addr);
 	answer->counts = (struct spate_swarm_counts){0};
-	answer->uploaded = answer->downloaded = 0;
+	answer->uploaded = answer->downloaded = answer->corrupt = 0;
 	answer->fresh = answer->refused = false;
 	answer->v4.n = answer->v6.n = 0;
 	lock(s, &h->lock);

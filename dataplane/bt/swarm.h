@@ -11,8 +11,8 @@
  *
  * Peers of a swarm and family lie in one block, column by column, as they go into an answer:
  *
- *     | addr addr addr ... | kib up | kib down | seen | group | index, in large ones |
- *       leechers   seeds                                        (hash of addr -> place)
+ *     | addr addr addr ... | kib up | kib down | seen | group | corrupt | index, in large ones |
+ *       leechers   seeds                                                  (hash of addr -> place)
  *
  * so an answer is a copy from a random place on, and a seeder, who has no use for seeds, is given
  * the left part. Memory is one bounded region (util/buddy.h); when it is full a new peer is not
@@ -50,6 +50,8 @@ struct spate_peer_announce {
 	uint8_t event;          /* enum spate_peer_event */
 	bool seed;              /* left is 0 */
 	uint64_t uploaded, downloaded; /* as it says, since it started */
+	uint64_t corrupt;              /* of those, what failed its hash ... */
+	bool has_corrupt;              /* ... where it says so (HTTP) */
 	uint32_t now_s;
 	uint32_t audience; /* in smaller swarms nobody is named */
 };
@@ -69,6 +71,7 @@ struct spate_swarm_answer {
 	struct spate_peer_list v4, v6; /* caller: to, want */
 	struct spate_swarm_counts counts;
 	uint64_t uploaded, downloaded; /* more than when it last announced */
+	uint64_t corrupt;              /* the same, in steps of 64 KiB */
 	bool fresh;                    /* it was not in the swarm before */
 	bool refused;                  /* no memory: not recorded */
 };

@@ -273,6 +273,8 @@ enum spate_tracker_verdict spate_tracker_announce(struct spate_worker *w,
 		.seed = ask->left == 0,
 		.uploaded = ask->uploaded,
 		.downloaded = ask->downloaded,
+		.corrupt = ask->corrupt,
+		.has_corrupt = ask->has_corrupt,
 		.now_s = (uint32_t)(w->now_us / 1000000),
 		.audience = t->audience,
 	};
@@ -322,6 +324,7 @@ enum spate_tracker_verdict spate_tracker_announce(struct spate_worker *w,
 		SPATE_COUNT(w->stats, tracker_no_room);
 	SPATE_COUNT_N(w->stats, tracker_uploaded_bytes, sa.uploaded);
 	SPATE_COUNT_N(w->stats, tracker_downloaded_bytes, sa.downloaded);
+	SPATE_COUNT_N(w->stats, tracker_corrupt_bytes, sa.corrupt);
 	return SPATE_TRACKER_OK;
 }
 

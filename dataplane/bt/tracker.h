@@ -63,6 +63,8 @@ struct spate_tracker_ask {
 	const struct spate_addr *local;
 	uint8_t event; /* enum spate_peer_event */
 	uint64_t left, uploaded, downloaded;
+	uint64_t corrupt; /* only HTTP has it: has_corrupt */
+	bool has_corrupt;
 };
 
 /* lists: where to and how many, the edge's own entry included; n says how many there are. */

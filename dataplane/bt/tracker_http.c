@@ -17,7 +17,7 @@ struct query {
 	struct spate_tracker_ask ask;
 	uint8_t hash[HASHES_MOST][20];
 	unsigned nhashes;
-	uint64_t port, want, corrupt;
+	uint64_t port, want;
 	bool compact, has_port, bad;
 };
 
@@ -104,7 +104,8 @@ static void one(struct query *q, struct spate_slice k, struct spate_slice v)
 	} else if (spate_slice_eq(k, SPATE_SLICE("numwant"))) {
 		q->bad |= !minus(v) && !number(v, &q->want);
 	} else if (spate_slice_eq(k, SPATE_SLICE("corrupt"))) {
-		q->bad |= !number(v, &q->corrupt);
+		q->ask.has_corrupt = number(v, &q->ask.corrupt);
+		q->bad |= !q->ask.has_corrupt;
 	} else if (spate_slice_eq(k, SPATE_SLICE("compact"))) {
 		q->compact = !spate_slice_eq(v, SPATE_SLICE("0"));
 	} else if (spate_slice_eq(k, SPATE_SLICE("event"))) {
@@ -201,8 +202,6 @@ static void announce(struct spate_worker *w, struct query *q, struct spate_benc 
 		failure(w, e, v);
 		return;
 	}
-	if (q->ask.event == SPATE_PEER_COMPLETED)
-		SPATE_COUNT_N(w->stats, tracker_corrupt_bytes, q->corrupt);
 	interval = spate_tracker_interval(w->tracker);
 	spate_benc_dict(e);
 	put_int(e, "complete", a.counts.seeds);

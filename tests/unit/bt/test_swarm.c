@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "dataplane/bt/peers.h"
 #include "dataplane/bt/swarm.h"
 #include "dataplane/util/buddy.h"
 
@@ -312,6 +313,47 @@ static void test_bytes_since_last_time(void **state)
 	assert_int_equal(got.uploaded, 0);
 }
 
+/* UDP says nothing of it, so an announce by UDP between two by HTTP changes nothing. */
+static void test_corrupt_since_last_time(void **state)
+{
+	struct spate_peer_announce a = {.infohash = hash, .peer = addr(true, 1, 1), .now_s = 10};
+	static const struct {
+		int64_t says, counts; /* 64 KiB; -1: nothing */
+	} step[] = {{0, 0}, {3, 3}, {-1, 0}, {3, 0}, {250, 247}, {260, 10}};
+
+	(void)state;
+	got.v4.want = got.v6.want = 0;
+	for (unsigned i = 0; i < sizeof(step) / sizeof(step[0]); i++) {
+		a.has_corrupt = step[i].says >= 0;
+		a.corrupt = a.has_corrupt ? (uint64_t)step[i].says << 16 : 0;
+		spate_swarms_announce(s, &a, &got);
+		assert_int_equal(got.corrupt, step[i].counts << 16);
+	}
+	a.event = SPATE_PEER_STARTED;
+	a.corrupt = 7 << 16; /* of an earlier life */
+	spate_swarms_announce(s, &a, &got);
+	assert_int_equal(got.corrupt, 0);
+}
+
+/* The addresses' column must leave the others where they can be read; a block holds what it can. */
+static void test_small_blocks_are_full(void **state)
+{
+	uint8_t room[256] __attribute__((aligned(8)));
+	const uint64_t key[2] = {1, 2};
+	struct spate_peers p;
+
+	(void)state;
+	for (uint32_t bytes = 96; bytes <= sizeof(room); bytes += 8)
+		for (uint8_t len = 6; len <= 18; len += 12) {
+			spate_peers_place(&p, len, room, bytes, NULL, key);
+			assert_true(p.cap * (len + 12u) <= bytes);
+			assert_true((p.cap + 1) * (len + 12u) + 3 > bytes);
+			spate_peers_check(&p, key);
+		}
+	spate_peers_place(&p, 6, room, 144, NULL, key);
+	assert_int_equal(p.cap, 8); /* within a swarm's own 256 bytes */
+}
+
 /* Full: answered, not recorded; and room again when somebody has left. */
 static void test_memory_is_bounded(void **state)
 {
@@ -406,6 +448,8 @@ int main(void)
 		T(test_audience),
 		T(test_who_is_silent_is_forgotten),
 		T(test_bytes_since_last_time),
+		T(test_corrupt_since_last_time),
+		T(test_small_blocks_are_full),
 		T(test_memory_is_bounded),
 		T(test_buddy_joins_again),
 		T(test_threads),

@@ -107,6 +107,28 @@ static void test_both_families(void **state)
 	assert_non_null(strstr((char *)body, "5:peers0:6:peers618:\xfd\xfd\xfd"));
 }
 
+static uint64_t corrupt(void)
+{
+	return stats.tracker_corrupt_bytes;
+}
+
+/* Whoever loads poison may never complete: each announce counts, and only what is new. */
+static void test_corrupt_counts_on_any_announce(void **state)
+{
+	uint64_t before;
+
+	(void)state;
+	start((struct spate_tracker_setup){0});
+	before = corrupt();
+	ask("/announce", "info_hash=" HASH "&port=6881&left=9&event=started&corrupt=0");
+	ask("/announce", "info_hash=" HASH "&port=6881&left=9&corrupt=131072");
+	assert_int_equal(corrupt() - before, 131072);
+	ask("/announce", "info_hash=" HASH "&port=6881&left=9");
+	ask("/announce", "info_hash=" HASH "&port=6881&left=0&event=completed&corrupt=196608");
+	ask("/announce", "info_hash=" HASH "&port=6881&left=0&event=stopped&corrupt=196608");
+	assert_int_equal(corrupt() - before, 196608);
+}
+
 static void test_numwant(void **state)
 {
 	char query[200];
@@ -213,9 +235,11 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_teardown(f, tear_down)
 	const struct CMUnitTest tests[] = {
-		T(test_announce),      T(test_dictionaries), T(test_both_families),
-		T(test_numwant),       T(test_malformed),    T(test_scrape),
-		T(test_only_its_urls), T(test_signed),       T(test_limit),
+		T(test_announce),      T(test_dictionaries),
+		T(test_both_families), T(test_corrupt_counts_on_any_announce),
+		T(test_numwant),       T(test_malformed),
+		T(test_scrape),        T(test_only_its_urls),
+		T(test_signed),        T(test_limit),
 	};
 
 	return cmocka_run_group_tests_name("bt-tracker-http", tests, NULL, NULL);
