@@ -418,6 +418,22 @@ def judge(results, out):
                     "control", less=True, of="spate")
 
 
+def pool(files, setup, results):
+    """Runs that were made side by side, each with its own --results: of each arm and N the median one, and all times."""
+    runs = {}
+    for f in files:
+        had = json.loads(f.read_text())
+        if had["setup"] != setup:
+            raise SystemExit(f"{f} was measured under another setup")
+        for r in had["results"]:
+            runs.setdefault((r["arm"], r["n"]), []).append(r)
+    for key, rs in runs.items():
+        rs.sort(key=lambda r: r["seconds"])
+        middle = rs[(len(rs) - 1) // 2] | {"runs": [r["seconds"] for r in rs]}
+        results = [r for r in results if (r["arm"], r["n"]) != key] + [middle]
+    return results
+
+
 def plot(results, a, svg):
     """Measured points over the model's curves, by gnuplot."""
     top = max(r["n"] for r in results)
@@ -463,6 +479,8 @@ def main():
     p.add_argument("--results", type=pathlib.Path, metavar="FILE",
                    help="everything measured; results that it has already of other arms or N are kept")
     p.add_argument("--publish", action="store_true", help="the same as --results docs/p2p-swarm.json, and the plot")
+    p.add_argument("--pool", type=pathlib.Path, nargs="+", metavar="FILE",
+                   help="measure nothing: --results from these, the median run of each arm and N")
     p.add_argument("--plot", type=pathlib.Path, metavar="SVG")
     p.add_argument("--only-report", action="store_true", help="measure nothing: rows and plot of --results")
     p.add_argument("--trace", action="store_true", help="what each peer had and had asked for, each second (in --results)")
@@ -481,7 +499,12 @@ def main():
         if old["setup"] == setup:
             results = old["results"]
     out = rowlib.Rows("swarm")
-    if not a.only_report:
+    if a.pool:
+        results = pool(a.pool, setup, results)
+        if a.results:
+            results.sort(key=lambda r: (ARMS.index(r["arm"]), r["n"]))
+            a.results.write_text(json.dumps({"setup": setup, "results": results}, indent=1) + "\n")
+    elif not a.only_report:
         where = "/dev/shm" if shutil.disk_usage("/dev/shm").free > (4 + 18) * a.size else None
         folder = pathlib.Path(tempfile.mkdtemp(prefix="spate-swarm-", dir=where))
         folder.chmod(0o755)
