@@ -3,8 +3,9 @@
  * holds it. The body is a span of the torrent, queued part by part as there is room; parts that are
  * not cached are fetched one at a time, and sent while they arrive.
  *
- * The head has promised the length by then. So what cannot be had, or is not what was hashed, ends
- * the connection: the client comes again, and asks somebody else for that range.
+ * The head is sent when the first part is known to be there; else the answer is a 503. From then on
+ * the length is promised, so what cannot be had, or is not what was hashed, ends the connection:
+ * the client comes again, and asks somebody else for that range.
  */
 #include "dataplane/http/conn_impl.h"
 
@@ -12,6 +13,10 @@ static void fail(struct spate_http_conn *c)
 {
 	if (c->closing)
 		return;
+	if (c->pumping->unanswered) {
+		spate_http_concat_known(c, 503);
+		return;
+	}
 	SPATE_COUNT(c->s->worker->stats, http_aborted);
 	c->closing = true;
 	spate_stream_abort(c->s);
@@ -43,7 +48,9 @@ static void arrived(void *owner, uint32_t part, enum spate_span_verdict v, struc
 	x->wait = NULL;
 	if (c->closing)
 		return;
-	if (v != SPATE_SPAN_OK || !put_part(c, x, part, o))
+	if (v == SPATE_SPAN_OK && x->unanswered)
+		spate_http_concat_known(c, 0);
+	else if (v != SPATE_SPAN_OK || !put_part(c, x, part, o))
 		fail(c);
 	else
 		spate_http_concat(c);

@@ -19,6 +19,7 @@
 
 #include "dataplane/bt/tracker_http.h"
 #include "dataplane/http/conn_impl.h"
+#include "dataplane/http/range.h"
 #include "dataplane/http/uri.h"
 
 #define SMALL_BYTES  2048
@@ -363,28 +364,86 @@ static bool track(struct spate_http_conn *c, const struct spate_http_request *r)
 	return true;
 }
 
+static void answer_torrent(struct spate_http_conn *c, const struct spate_http_request *r,
+			   struct spate_torrent *t, struct spate_http_exchange *x)
+{
+	bool keep_alive = r->keep_alive && !c->close_after, pumping = false;
+	bool ok = spate_http_respond_torrent(c, r, t, &keep_alive, &x, &pumping);
+
+	if (!ok || !pumping)
+		answered_or_not(c, ok, x, keep_alive);
+	else
+		pump(c, x, keep_alive);
+}
+
+void spate_http_concat_known(struct spate_http_conn *c, unsigned status)
+{
+	struct spate_http_exchange *x = c->pumping;
+	struct spate_torrent *t = x->torrent;
+	struct spate_http_request r;
+
+	spate_torrent_ref(t); /* the pump lets go of its own */
+	spate_http_pump_let_go(c);
+	x->unanswered = false;
+	spate_http_request_init(&r);
+	spate_http_request_parse((const uint8_t *)x->head, x->head_len, &r); /* was OK before */
+	if (status != 0)
+		answer_status(c, &r, status, x);
+	else
+		answer_torrent(c, &r, t, x);
+	spate_torrent_unref(t);
+	if (c->paused && !busy(c) && !c->closing)
+		spate_stream_resume(c->s);
+}
+
+/* The first byte of the file that r is after. */
+static uint64_t first_byte(const struct spate_http_request *r, const struct spate_torrent *t)
+{
+	struct spate_ranges set = {0};
+
+	return spate_http_range(r->range, t->bytes, &set) == SPATE_RANGE_PARTS && set.n == 1
+		       ? set.part[0].first
+		       : 0;
+}
+
 /* A representation as one file, which no object is. False: the key is not that of one. */
 static bool serve_torrent(struct spate_http_conn *c, const struct spate_http_request *r,
 			  const struct spate_key *key)
 {
 	struct spate_worker *w = c->s->worker;
 	struct spate_torrent *t = spate_torrents_find_file(w->torrents, key);
-	bool keep_alive = r->keep_alive && !c->close_after, pumping = false, ok;
+	enum spate_span_verdict v = SPATE_SPAN_OK;
 	struct spate_http_exchange *x = NULL;
+	struct spate_object *o;
+	uint64_t off = 0;
 
 	if (t == NULL || atomic_load_explicit(&t->withdrawn, memory_order_relaxed))
 		return false;
+	if (r->method == SPATE_HTTP_GET) {
+		off = first_byte(r, t);
+		v = spate_span_part(w, t, spate_torrent_part_at(t, off), &o);
+	}
+	if (v == SPATE_SPAN_CHANGED) /* withdrawn just now: a path like any */
+		return false;
 	SPATE_COUNT(w->stats, http_torrent);
-	if (w->config->access_log) {
+	if (w->config->access_log || v == SPATE_SPAN_WAIT) {
 		x = spate_http_exchange_get(c, r->head, r->head_len, (struct spate_slice){0});
 		if (x != NULL)
 			x->parsed = true;
 	}
-	ok = spate_http_respond_torrent(c, r, t, &keep_alive, &x, &pumping);
-	if (!ok || !pumping)
-		answered_or_not(c, ok, x, keep_alive);
-	else
-		pump(c, x, keep_alive);
+	if (v == SPATE_SPAN_FAILED || (v == SPATE_SPAN_WAIT && x == NULL)) {
+		answer_status(c, r, 503, x);
+	} else if (v == SPATE_SPAN_WAIT) {
+		spate_torrent_ref(t);
+		x->torrent = t;
+		x->off = off;
+		x->stop = t->bytes;
+		x->end = UINT64_MAX;
+		x->unanswered = true;
+		pump(c, x, r->keep_alive && !c->close_after);
+	} else {
+		answer_torrent(c, r, t, x);
+	}
 	return true;
 }
 

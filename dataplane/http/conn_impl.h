@@ -31,6 +31,7 @@ struct spate_http_exchange {
 	uint64_t off;                  /* the pump's place in it */
 	struct spate_torrent *torrent; /* in place of object: a span of it, up to `stop` */
 	uint64_t stop;
+	bool unanswered; /* the torrent's first part is not here yet: then it gets its head */
 	struct spate_span_wait *wait; /* for the part at `off` */
 	struct spate_watch watch;
 	uint32_t head_len;
@@ -140,6 +141,8 @@ void spate_http_pump_drop(
 
 /* --- concat.c: the pump, where x->torrent is set --- */
 void spate_http_concat(struct spate_http_conn *c);
+/* In conn.c: the first part is here (status 0), or cannot be had. */
+void spate_http_concat_known(struct spate_http_conn *c, unsigned status);
 void spate_http_concat_drop(struct spate_http_exchange *x);
 
 /* --- access.c --- */

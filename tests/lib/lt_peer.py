@@ -2,10 +2,10 @@
 """
 A libtorrent client in a process of its own: downloads, says DONE, leaves.
 
-    lt_peer.py SOURCE FOLDER [peer=HOST:PORT]... [then=HOST:PORT] [only=v2] [web] [seed] [port=N]
+    lt_peer.py SOURCE FOLDER [peer=HOST:PORT]... [then=HOST:PORT] [only=v2] [web] [announce] [seed] [port=N]
 
-SOURCE is a .torrent or a magnet. Web seeds are taken out unless `web`, and then nothing else is asked; trackers are
-left out in any case. only=v2 comes by the hybrid's v2 infohash, and has piece layers from its peers.
+SOURCE is a .torrent or a magnet. Web seeds are taken out unless `web`, and then nothing else is asked; trackers
+unless `announce`. only=v2 comes by the hybrid's v2 infohash, and has piece layers from its peers.
 then= is a peer that it hears of when something has failed its hash.
 """
 import sys
@@ -31,11 +31,12 @@ def main():
     else:
         params = lt.add_torrent_params()
         params.ti = lt.torrent_info(source)
-    params.trackers = []
+    if "announce" not in words:
+        params.trackers = []
+        params.flags |= lt.torrent_flags.override_trackers
     if "web" not in words:
         params.url_seeds = []
         params.flags |= lt.torrent_flags.override_web_seeds
-    params.flags |= lt.torrent_flags.override_trackers
     params.save_path = folder
     params.flags &= ~lt.torrent_flags.paused
     handle = session.add_torrent(params)

@@ -181,6 +181,64 @@ static void failed_fetch_ends_the_connection(void **state)
 	spate_stream_mem_close(p);
 }
 
+/* Where nothing was promised yet, there is an answer, and the connection goes on. */
+static void failed_first_fetch_is_a_503(void **state)
+{
+	struct spate_stream_mem *p;
+	struct spate_miss *miss;
+
+	(void)state;
+	make_torrent_drop(&t.m, 1);
+	p = ask(GET("Range: bytes=30000-40000\r\n"));
+	assert_int_equal(p->out_len, 0);
+	rig_reply(rig_fetch(), NULL, SPATE_FETCH_BAD_GATEWAY);
+	spate_stream_mem_take(p, SIZE_MAX);
+	assert_has(p, "HTTP/1.1 503 ");
+	assert_has(p, "Retry-After: ");
+	assert_false(p->closed);
+	assert_int_equal(t.stats.http_aborted, 0);
+	p->out_len = 0;
+	spate_stream_mem_send(p, GET("Range: bytes=30000-40000\r\n"),
+			      strlen(GET("Range: bytes=30000-40000\r\n")));
+	miss = rig_fetch();
+	assert_non_null(miss);
+	make_torrent_put(&t.m, 1);
+	rig_reply(miss, t.m.object[1], SPATE_FETCH_OK);
+	spate_stream_mem_take(p, SIZE_MAX);
+	assert_has(p, "HTTP/1.1 206 ");
+	assert_int_equal(assert_body(p, 0, 30000, 10001), p->out_len);
+	spate_stream_mem_close(p);
+}
+
+/* They wait for it behind each other. */
+static void pipelined_behind_a_missing_first_part(void **state)
+{
+	struct spate_stream_mem *p;
+	size_t at;
+
+	(void)state;
+	make_torrent_drop(&t.m, 0);
+	p = ask(GET("Range: bytes=0-99\r\n") GET("Range: bytes=90000-90099\r\n"));
+	assert_int_equal(p->out_len, 0);
+	make_torrent_put(&t.m, 0);
+	rig_reply(rig_fetch(), t.m.object[0], SPATE_FETCH_OK);
+	spate_stream_mem_take(p, SIZE_MAX);
+	at = assert_body(p, 0, 0, 100);
+	assert_int_equal(assert_body(p, at, 90000, 100), p->out_len);
+	spate_stream_mem_close(p);
+}
+
+static void viewer_may_leave_before_the_answer(void **state)
+{
+	struct spate_stream_mem *p;
+
+	(void)state;
+	make_torrent_drop(&t.m, 0);
+	p = ask(GET(""));
+	spate_stream_mem_close(p);
+	rig_reply(rig_fetch(), NULL, SPATE_FETCH_TIMEOUT);
+}
+
 static void viewer_may_leave_while_control_fetches(void **state)
 {
 	struct spate_stream_mem *p;
@@ -225,6 +283,9 @@ int main(void)
 		CASE(missing_part_is_fetched_on_the_way),
 		CASE(other_content_ends_the_connection),
 		CASE(failed_fetch_ends_the_connection),
+		CASE(failed_first_fetch_is_a_503),
+		CASE(pipelined_behind_a_missing_first_part),
+		CASE(viewer_may_leave_before_the_answer),
 		CASE(viewer_may_leave_while_control_fetches),
 		CASE(withdrawn_file_goes_to_the_origin),
 	};

@@ -280,6 +280,8 @@ static void cancelled_request_is_rejected(void **state)
 		rig_request(p, 0, 0, 16384);
 	rig_request(p, 1, 0, 16384);
 	spate_bt_put32(r, 1);
+	spate_bt_put32(r + 8, 16383); /* nobody asked for that */
+	rig_say(p, SPATE_BT_CANCEL, r, sizeof(r));
 	spate_bt_put32(r + 8, 16384);
 	rig_say(p, SPATE_BT_CANCEL, r, sizeof(r));
 	while (rig_next(p, &id, &m) > 0) {
@@ -432,6 +434,11 @@ static void malformed_lengths_close(void **state)
 		{"\xff\xff\xff\xff\x2a", 5},
 		{"\0\0\0\5\4\0\0\0\x6", 9}, /* have, outside */
 		{"\0\0\0\xc\x14\0hello worl", 16},
+		{"\0\0\0\4\4\0\0\0", 8},            /* have, of three bytes */
+		{"\0\0\0\xc\x8\0\0\0\0\0\0", 11},   /* cancel, and reject, a byte short */
+		{"\0\0\0\xe\x10\0\0\0\0\0\0", 11},  /* or one too long */
+		{"\0\0\0\x21\x15\0\0\0\0\0\0", 11}, /* a hash request that is a root only */
+		{"\0\0\0\x32\x15\0\0\0\0\0\0", 11},
 	};
 
 	(void)state;
