@@ -99,7 +99,7 @@ static void fill_cache(void)
 	uint64_t blocks = (s->object_bytes + block - 1) / block;
 
 	/* A block, a slot and its share of the tables for each; the cache keeps 1/32 free. */
-	uint64_t bytes = s->objects * blocks * (block + 512ull) * 17 / 16 + (64ull << 20);
+	uint64_t bytes = s->objects * blocks * (block + 768ull) * 17 / 16 + (64ull << 20);
 
 	rig_must(spate_cache_create(&b.cache, bytes, block, 1) == 0, "cache");
 	for (unsigned i = 0; i < s->objects; i++)

@@ -83,12 +83,13 @@ def ksoftirqd_seconds(core):
 
 
 def memory_of(pid):
-    """Bytes of memory a process tree holds, shared pages split between those who share them."""
+    """Bytes of memory a process tree holds, shared pages split between those who share them. Not files: how much of a
+    library is whose depends on who else on this machine has just begun or ended."""
     total = 0
     for p in [pid, *descendants(pid)]:
         try:
             for line in Path(f"/proc/{p}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
+                if line.startswith(("Pss_Anon:", "Pss_Shmem:")):
                     total += int(line.split()[1]) * 1024
         except OSError:
             continue

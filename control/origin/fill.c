@@ -245,11 +245,13 @@ static void fail(struct spate_fill *f, enum spate_fetch_verdict v)
 
 static void tell_done(struct spate_fill *f)
 {
-	spate_event(fetch_done, SPATE_F_STRN("url", f->url, f->url_len),
-		    SPATE_F_U64("status", f->head.meta->status),
-		    SPATE_F_U64("bytes",
-				atomic_load_explicit(&f->object->filled, memory_order_relaxed)),
-		    SPATE_F_U64("origin_us", f->origin_us));
+	spate_event(
+		fetch_done, SPATE_F_STRN("url", f->url, f->url_len),
+		SPATE_F_U64("status",
+			    atomic_load_explicit(&f->object->meta, memory_order_relaxed)->status),
+		SPATE_F_U64("bytes",
+			    atomic_load_explicit(&f->object->filled, memory_order_relaxed)),
+		SPATE_F_U64("origin_us", f->origin_us));
 }
 
 /* --- room --- */

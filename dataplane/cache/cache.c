@@ -184,9 +184,7 @@ void spate_cache_destroy(struct spate_cache *c)
 		    SPATE_OBJECT_FREE)
 			spate_cache_free_slot(c, &c->pool[i]);
 	}
-	while (c->old_meta_first < c->old_meta_n)
-		free(c->old_meta[c->old_meta_first++].meta);
-	free(c->old_meta);
+	spate_meta_destroy(c);
 	munmap(c->fixed, c->fixed_bytes);
 	spate_arena_unmap(&c->arena);
 	free(c);

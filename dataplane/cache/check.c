@@ -57,6 +57,8 @@ static void check_object(const struct spate_cache *c, const struct spate_object 
 	MUST(indexed || retired || o->holds > 0, "object %u: lost", o->id);
 	MUST(!(o->flags & SPATE_O_PUBLISHED) == (atomic_load(&o->meta) == NULL), "object %u: meta",
 	     o->id);
+	MUST(!spate_meta_beside(o, atomic_load(&o->meta)) || (o->flags & SPATE_O_BESIDE),
+	     "object %u: its head may be written over", o->id);
 	MUST(atomic_load(&o->state) != SPATE_OBJECT_FILLING || retired || o->holds > 0,
 	     "object %u: being filled by nobody", o->id);
 	MUST(atomic_load(&o->freq) <= 3, "object %u: freq", o->id);
@@ -119,8 +121,7 @@ void spate_cache_check(const struct spate_cache *c)
 		indexed += !!(o->flags & SPATE_O_INDEXED);
 		retired += !!(o->flags & SPATE_O_RETIRED);
 		queued += o->queue != SPATE_S3_NONE;
-		if (atomic_load(&o->meta) != NULL)
-			meta += spate_meta_bytes(atomic_load(&o->meta));
+		meta += spate_meta_outside(o, atomic_load(&o->meta));
 		check_object(c, o);
 		check_blocks(c, o, owned, &side);
 	}
@@ -131,7 +132,7 @@ void spate_cache_check(const struct spate_cache *c)
 		nfree += !owned[i];
 	}
 	for (uint32_t i = c->old_meta_first; i < c->old_meta_n; i++)
-		meta += spate_meta_bytes(c->old_meta[i].meta);
+		meta += spate_meta_outside(c->old_meta[i].object, c->old_meta[i].meta);
 	check_queue(c, &c->s3.small, SPATE_S3_SMALL);
 	check_queue(c, &c->s3.main, SPATE_S3_MAIN);
 	check_list(c, &c->grace, false, &coming);

@@ -6,7 +6,7 @@
  *   write.c    insert, publish, complete, ...   object.c   where the bytes are, how far filled
  *   blocks.c   room, block tables               reclaim.c  retire, evict, free
  *   arena.c index.c s3fifo.c ghost.c qsbr.c     the parts; each knows nothing of the others
- *   check.c    every invariant
+ *   meta.c     heads, beside their object or not    check.c    every invariant
  *
  * An object's life, as reclaim.c sees it:
  *
@@ -32,6 +32,7 @@ enum {
 	SPATE_O_COMING = 8,  /* in grace and unheld: its blocks are counted in blocks_coming */
 	SPATE_O_PUBLISHED = 16,
 	SPATE_O_PRIVATE = 32,
+	SPATE_O_BESIDE = 64, /* o->beside is in use: by o->meta, or by an old one that waits */
 };
 
 /* A block table's or ranges bitmap's memory; o->table points at data[0]. Older tables live with the
@@ -43,7 +44,8 @@ struct spate_side {
 };
 
 struct spate_old_meta {
-	struct spate_meta *meta;
+	const struct spate_meta *meta;
+	struct spate_object *object;
 	uint64_t stamp;
 };
 
@@ -68,10 +70,10 @@ struct spate_cache {
 	uint32_t made;      /* slots [0, made) were used before; the rest is untouched memory */
 	uint32_t free_slot; /* of those made */
 	struct spate_list grace, limbo;
-	uint32_t blocks_coming;         /* will be free once the grace period ends */
-	uint32_t low_blocks, low_slots; /* keep so many free or coming */
-	uint64_t side_bytes, side_max;  /* block tables and ranges bitmaps */
-	uint64_t meta_bytes;
+	uint32_t blocks_coming;          /* will be free once the grace period ends */
+	uint32_t low_blocks, low_slots;  /* keep so many free or coming */
+	uint64_t side_bytes, side_max;   /* block tables and ranges bitmaps */
+	uint64_t meta_bytes;             /* of those that are not beside their object */
 	struct spate_old_meta *old_meta; /* a queue: [old_meta_first, old_meta_n) */
 	uint32_t old_meta_first, old_meta_n, old_meta_cap;
 	uint64_t evicted, no_room;
@@ -102,7 +104,21 @@ static inline struct spate_side *spate_side_of(void *data)
 	return (struct spate_side *)(void *)((char *)data - offsetof(struct spate_side, data));
 }
 
-void spate_meta_retire(struct spate_cache *c, struct spate_meta *meta);
-size_t spate_meta_bytes(const struct spate_meta *meta);
+/* meta.c */
+/* Where meta is to be read from now on: beside o when that is free and it fits. Takes it over. */
+const struct spate_meta *spate_meta_settle(struct spate_cache *c, struct spate_object *o,
+					   struct spate_meta *meta);
+/* No reader can see it any more, and o is not in that life any longer that may. */
+void spate_meta_drop(struct spate_cache *c, struct spate_object *o, const struct spate_meta *meta);
+/* A new one takes the place of o's; the old one waits for the readers. Frees meta on -ENOMEM. */
+int spate_meta_replace(struct spate_cache *c, struct spate_object *o, struct spate_meta *meta);
+void spate_meta_reclaim(struct spate_cache *c, uint64_t expired);
+void spate_meta_destroy(struct spate_cache *c);
+uint64_t spate_meta_outside(const struct spate_object *o, const struct spate_meta *meta);
+
+static inline bool spate_meta_beside(const struct spate_object *o, const struct spate_meta *meta)
+{
+	return (const void *)meta == o->beside;
+}
 
 #endif

@@ -27,6 +27,12 @@ struct spate_object *spate_cache_lookup(struct spate_cache *c, const struct spat
 
 #define META_LINES 4 /* fields and a head of the usual length */
 
+static void fetch_meta(const void *meta)
+{
+	for (unsigned i = 0; i < META_LINES; i++)
+		__builtin_prefetch((const char *)meta + i * 64);
+}
+
 void spate_cache_ahead_index(const struct spate_cache *c, const struct spate_key *key)
 {
 	spate_index_fetch(&c->index, key);
@@ -41,16 +47,17 @@ const struct spate_object *spate_cache_ahead_object(const struct spate_cache *c,
 		return NULL;
 	__builtin_prefetch(&c->pool[id], 1); /* the frequency is there */
 	__builtin_prefetch(c->pool[id].direct);
+	fetch_meta(c->pool[id].beside);
 	__builtin_prefetch(&c->qsbr.reader[reader].pins[id], 1);
 	return &c->pool[id];
 }
 
 void spate_cache_ahead_meta(const struct spate_object *o)
 {
-	const char *m = (const void *)atomic_load_explicit(&o->meta, memory_order_relaxed);
+	const struct spate_meta *m = atomic_load_explicit(&o->meta, memory_order_relaxed);
 
-	for (int i = 0; i < META_LINES; i++)
-		__builtin_prefetch(m + i * 64);
+	if (!spate_meta_beside(o, m))
+		fetch_meta(m);
 }
 
 /*

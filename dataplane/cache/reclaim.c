@@ -8,8 +8,6 @@
  * A fill that finds nothing free gets 0 from spate_cache_room, and tries again after the next
  * reclaim, which is as soon as each worker has turned its loop once (or sleeps).
  */
-#include <stdlib.h>
-
 #include "dataplane/cache/internal.h"
 
 #define LIMBO_LOOKED_AT 64 /* a turn: a viewer may keep a purged object for hours */
@@ -62,13 +60,8 @@ void spate_cache_retire(struct spate_cache *c, struct spate_object *o)
 
 void spate_cache_free_slot(struct spate_cache *c, struct spate_object *o)
 {
-	struct spate_meta *meta =
-		(struct spate_meta *)atomic_load_explicit(&o->meta, memory_order_relaxed);
-
 	spate_blocks_free_all(c, o);
-	if (meta != NULL)
-		c->meta_bytes -= spate_meta_bytes(meta);
-	free(meta);
+	spate_meta_drop(c, o, atomic_load_explicit(&o->meta, memory_order_relaxed));
 	atomic_store_explicit(&o->meta, NULL, memory_order_relaxed);
 	atomic_store_explicit(&o->state, SPATE_OBJECT_FREE, memory_order_relaxed);
 	o->flags = 0;
@@ -110,26 +103,6 @@ bool spate_cache_make_room(struct spate_cache *c, uint32_t blocks, uint32_t slot
 	if (c->arena.nfree < blocks || c->objects_max - c->objects < slots)
 		spate_cache_reclaim(c);
 	return c->arena.nfree >= blocks && c->objects_max - c->objects >= slots;
-}
-
-/* An old meta waits for readers like an object, but nothing can pin it. */
-void spate_meta_retire(struct spate_cache *c, struct spate_meta *meta)
-{
-	c->old_meta[c->old_meta_n++] =
-		(struct spate_old_meta){.meta = meta, .stamp = spate_qsbr_now(&c->qsbr)};
-}
-
-static void reclaim_metas(struct spate_cache *c, uint64_t expired)
-{
-	while (c->old_meta_first < c->old_meta_n &&
-	       c->old_meta[c->old_meta_first].stamp < expired) {
-		struct spate_meta *meta = c->old_meta[c->old_meta_first++].meta;
-
-		c->meta_bytes -= spate_meta_bytes(meta);
-		free(meta);
-	}
-	if (c->old_meta_first == c->old_meta_n)
-		c->old_meta_first = c->old_meta_n = 0;
 }
 
 static void reclaim_grace(struct spate_cache *c, uint64_t expired)
@@ -176,7 +149,7 @@ unsigned spate_cache_reclaim(struct spate_cache *c)
 		uint64_t expired = spate_qsbr_expired(&c->qsbr);
 
 		reclaim_grace(c, expired);
-		reclaim_metas(c, expired);
+		spate_meta_reclaim(c, expired);
 	}
 	return c->grace.count + c->limbo.count;
 }

@@ -5,11 +5,6 @@
 
 #include "dataplane/cache/internal.h"
 
-size_t spate_meta_bytes(const struct spate_meta *meta)
-{
-	return sizeof(*meta) + meta->head_len;
-}
-
 static struct spate_object *take_slot(struct spate_cache *c, const struct spate_key *key,
 				      uint16_t flags)
 {
@@ -65,8 +60,7 @@ int spate_cache_publish(struct spate_cache *c, struct spate_object *o, struct sp
 	assert(o->holds > 0 && !(o->flags & SPATE_O_PUBLISHED));
 	if (size != SPATE_SIZE_UNKNOWN && size > spate_cache_max_object(c))
 		return -EFBIG;
-	c->meta_bytes += spate_meta_bytes(meta);
-	atomic_store_explicit(&o->meta, meta, memory_order_relaxed);
+	atomic_store_explicit(&o->meta, spate_meta_settle(c, o, meta), memory_order_relaxed);
 	atomic_store_explicit(&o->size, size, memory_order_relaxed);
 	atomic_store_explicit(&o->expires_s, expires_s, memory_order_relaxed);
 	o->flags |= SPATE_O_PUBLISHED;
@@ -137,37 +131,13 @@ bool spate_cache_reopen(struct spate_cache *c, struct spate_object *o)
 	return true;
 }
 
-/* A place to keep one more old meta until readers let go. */
-static bool old_meta_room(struct spate_cache *c)
-{
-	if (c->old_meta_n < c->old_meta_cap)
-		return true;
-	uint32_t cap = c->old_meta_cap > 0 ? 2 * c->old_meta_cap : 64;
-	struct spate_old_meta *m = realloc(c->old_meta, cap * sizeof(*m));
-
-	if (m == NULL)
-		return false;
-	c->old_meta = m;
-	c->old_meta_cap = cap;
-	return true;
-}
-
 void spate_cache_refresh(struct spate_cache *c, struct spate_object *o, struct spate_meta *meta,
 			 int64_t expires_s)
 {
-	struct spate_meta *old =
-		(struct spate_meta *)atomic_load_explicit(&o->meta, memory_order_relaxed);
-
 	assert(o->flags & SPATE_O_PUBLISHED);
-	if (meta != NULL && !old_meta_room(c)) {
-		free(meta); /* out of memory: the old head lines serve on, with the new lifetime */
-		meta = NULL;
-	}
-	if (meta != NULL) {
-		c->meta_bytes += spate_meta_bytes(meta);
-		atomic_store_explicit(&o->meta, meta, memory_order_release);
-		spate_meta_retire(c, old);
-	}
+	/* Out of memory: the old head lines serve on, with the new lifetime. */
+	if (meta != NULL)
+		(void)spate_meta_replace(c, o, meta);
 	atomic_store_explicit(&o->expires_s, expires_s, memory_order_release);
 }
 

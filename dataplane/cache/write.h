@@ -53,8 +53,9 @@ struct spate_object *spate_cache_insert_private(struct spate_cache *c, const str
 
 /*
  * Makes it visible, replacing any object of the same key. The cache takes meta over (malloc'd;
- * freed when no reader can see it). size may be SPATE_SIZE_UNKNOWN. 0, or -EFBIG when size can
- * never fit (then nothing happened and meta stays the caller's).
+ * a short one is copied and freed at once: read o->meta from here on). size may be
+ * SPATE_SIZE_UNKNOWN. 0, or -EFBIG when size can never fit (then nothing happened and meta stays
+ * the caller's).
  */
 int spate_cache_publish(struct spate_cache *c, struct spate_object *o, struct spate_meta *meta,
 			uint64_t size, int64_t expires_s);
@@ -130,8 +131,8 @@ struct spate_cache_usage {
 	uint64_t objects, objects_max, objects_waiting; /* waiting: removed, not yet freed */
 	uint64_t evicted, no_room;
 	uint64_t pins;       /* sum over readers, a snapshot */
-	uint64_t meta_bytes; /* malloc'd heads the cache took over: beside the limit, about 300
-				bytes an object */
+	uint64_t meta_bytes; /* heads that are not in their object's slot, being too long or just
+				replaced: outside the limit */
 };
 void spate_cache_usage(const struct spate_cache *c, struct spate_cache_usage *out);
 

@@ -30,6 +30,8 @@
 #define SPATE_SIZE_UNKNOWN  UINT64_MAX
 #define SPATE_DIRECT_BLOCKS 4
 #define SPATE_READERS_MAX   64
+#define SPATE_META_BESIDE   320 /* bytes of a meta that lie in the object itself: 272 of head lines \
+				 */
 
 struct spate_cache;
 
@@ -72,7 +74,7 @@ struct spate_meta {
 			never Content-Length, Content-Range, Age, Connection, Transfer-Encoding */
 };
 
-/* Objects live in a fixed pool and never move; a free slot's memory stays mapped. */
+/* Objects live in a fixed pool and never move; a free slot's memory stays mapped. 512 bytes. */
 struct spate_object {
 	/* line 0: what a hit reads */
 	struct spate_key key;
@@ -95,8 +97,12 @@ struct spate_object {
 	_Atomic uint64_t
 		waiting; /* a bit a worker that ran dry here and wants SPATE_MSG_PROGRESS */
 
-	/* line 2: the writer's: queue links, owner of the fill */
-	_Alignas(64) uint32_t next, prev;
+	/* lines 2 to 6: what meta points at, where it fits: fetched with the lines above */
+	_Alignas(64) uint8_t beside[SPATE_META_BESIDE];
+
+	/* line 7: the writer's: queue links, owner of the fill */
+	_Alignas(64) uint32_t next;
+	uint32_t prev;
 	uint32_t nblocks, table_cap;
 	uint32_t holds;      /* control's own references: fills, replies not yet taken over */
 	uint8_t queue;       /* enum of the S3-FIFO queues, in cache/s3fifo.h */

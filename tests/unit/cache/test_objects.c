@@ -323,6 +323,69 @@ static void refreshed_meta_stays_readable_until_quiesced(void **state)
 	spate_cache_offline(c, 0);
 }
 
+static const struct spate_meta *meta_of(struct spate_object *o)
+{
+	return atomic_load(&o->meta);
+}
+
+static void heads_lie_beside_their_object_again_after_a_refresh(void **state)
+{
+	struct spate_object *o = store(c, 1, 10);
+
+	assert_ptr_equal(meta_of(o), o->beside);
+	assert_int_equal(c->meta_bytes, 0);
+	spate_cache_refresh(c, o, make_meta(50), 200);
+	assert_ptr_not_equal(meta_of(o), o->beside); /* somebody may still read there */
+	spate_cache_refresh(c, o, make_meta(60), 200);
+	for (int i = 0; i < 4; i++)
+		spate_cache_reclaim(c);
+	assert_ptr_equal(meta_of(o), o->beside);
+	assert_int_equal(meta_of(o)->head_len, 60);
+	assert_int_equal(c->meta_bytes, 0);
+	spate_cache_check(c);
+}
+
+static void a_long_head_stays_outside(void **state)
+{
+	struct spate_object *o = store(c, 1, 10);
+
+	spate_cache_refresh(c, o, make_meta(SPATE_META_BESIDE), 200);
+	for (int i = 0; i < 4; i++)
+		spate_cache_reclaim(c);
+	assert_int_equal(meta_of(o)->head_len, SPATE_META_BESIDE);
+	assert_int_equal(c->meta_bytes, sizeof(struct spate_meta) + SPATE_META_BESIDE);
+	spate_cache_remove(c, o);
+	for (int i = 0; i < 3; i++)
+		spate_cache_reclaim(c);
+	assert_int_equal(c->meta_bytes, 0);
+	spate_cache_check(c);
+}
+
+/* Refreshed after it was purged, while its viewer goes on: the slot's next life has its own head.
+ */
+static void a_purged_object_may_be_refreshed(void **state)
+{
+	struct spate_object *o = store(c, 1, 10);
+	struct spate_object *next;
+
+	spate_cache_hold(c, o);
+	spate_cache_remove(c, o);
+	for (int i = 0; i < 3; i++)
+		spate_cache_reclaim(c); /* in limbo now, for its hold */
+	spate_cache_refresh(c, o, make_meta(50), 200);
+	spate_cache_release(c, o);
+	spate_cache_online(c, 0);
+	spate_cache_reclaim(c);
+	next = store(c, 2, 10);
+	assert_ptr_equal(next, o);
+	spate_cache_offline(c, 0);
+	for (int i = 0; i < 4; i++)
+		spate_cache_reclaim(c);
+	assert_ptr_equal(meta_of(next), next->beside);
+	assert_true(next->flags & SPATE_O_BESIDE);
+	spate_cache_check(c);
+}
+
 static void readers_raise_the_counter_to_three(void **state)
 {
 	struct spate_object *o = store(c, 1, 10);
@@ -385,7 +448,7 @@ static void scales_to_a_million_objects(void **state)
 	for (uint64_t n = 1000; n <= 1000000; n *= 10) {
 		struct spate_cache *big;
 
-		assert_int_equal(spate_cache_create(&big, n * 900 + (1 << 17), 512, 2), 0);
+		assert_int_equal(spate_cache_create(&big, n * 1200 + (1 << 17), 512, 2), 0);
 		assert_true(big->objects_max >= n + n / 32);
 		for (uint64_t i = 0; i < n; i++) {
 			struct spate_key key = {i * 0x9E3779B97F4A7C15ull, i};
@@ -447,6 +510,9 @@ int main(void)
 		T(eviction_runs_ahead_of_need),
 		T(who_ran_dry_is_told),
 		T(refreshed_meta_stays_readable_until_quiesced),
+		T(heads_lie_beside_their_object_again_after_a_refresh),
+		T(a_long_head_stays_outside),
+		T(a_purged_object_may_be_refreshed),
 		T(readers_raise_the_counter_to_three),
 		T(usage_counts),
 		T(control_finds_without_counting),
