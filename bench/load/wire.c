@@ -313,11 +313,8 @@ static int open_tcp(struct wire *k, const struct load_options *o, char *why, siz
 
 int load_wire_open(struct load_net **out, const struct load_options *o, char *why, size_t why_len)
 {
-	struct spate_dpdk_port_setup ps = {.queues = 1,
-					   .mtu = o->mtu,
-					   .no_tso = o->no_tso,
-					   .no_csum = o->no_csum,
-					   .lro = !o->no_tso};
+	struct spate_dpdk_port_setup ps = {
+		.queues = 1, .mtu = o->mtu, .no_tso = o->no_tso, .no_csum = o->no_csum};
 	struct wire *k = aligned_alloc(64, (sizeof(*k) + 63) & ~(size_t)63);
 	int err;
 

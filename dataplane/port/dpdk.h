@@ -29,7 +29,6 @@ struct spate_dpdk_port_setup {
 	uint16_t mtu;         /* 0: the device's */
 	bool no_tso, no_csum; /* leave the device's offloads unused (to measure, or a device that
 				 lies) */
-	bool lro; /* packets that the device, or a virtual peer, put together: who takes payload */
 	const struct spate_arena_info *arena; /* NULL: none (tests) */
 };
 

@@ -225,7 +225,6 @@ static int configure(struct dpdk *d, const struct rte_eth_dev_info *info,
 		(RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_IPV6 | RTE_ETH_RSS_NONFRAG_IPV4_TCP |
 		 RTE_ETH_RSS_NONFRAG_IPV6_TCP | RTE_ETH_RSS_NONFRAG_IPV4_UDP |
 		 RTE_ETH_RSS_NONFRAG_IPV6_UDP | RTE_ETH_RSS_IPV6_TCP_EX | RTE_ETH_RSS_IPV6_EX);
-	bool lro = setup->lro && (info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_TCP_LRO);
 	uint64_t rx = info->rx_offload_capa &
 		      (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM |
 		       RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_RSS_HASH);
@@ -233,12 +232,6 @@ static int configure(struct dpdk *d, const struct rte_eth_dev_info *info,
 
 	if (setup->no_csum || driver_is(d, "net_tap"))
 		rx &= RTE_ETH_RX_OFFLOAD_RSS_HASH;
-	if (lro) {
-		rx |= RTE_ETH_RX_OFFLOAD_TCP_LRO |
-		      (info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER);
-		conf.rxmode.max_lro_pkt_size =
-			info->max_lro_pkt_size != 0 ? info->max_lro_pkt_size : 65535;
-	}
 	conf.rxmode.offloads = rx;
 	conf.rxmode.mtu = mtu;
 	conf.txmode.offloads = d->tx_offloads;
