@@ -169,7 +169,7 @@ class Bench:
         r.add(kind, "objects verified, not timed", got["verified"], "", wrong=got["wrong"])
 
     def goodput(self, r, kind):
-        timed = ("-d", f"{self.args.seconds}s", "--warmup", "2s", "--verify", "first", "--verify-sample", "64")
+        timed = ("-d", f"{self.args.seconds}s", "--warmup", "3s", "--verify", "first", "--verify-sample", "64")
         if kind in KERNEL:
             with Link(kind) as link, self.edge(kind, link.eal):
                 if kind == "tap":
@@ -256,7 +256,7 @@ def end(p):
 
 
 GIVE_BACK = """cat >/dev/null; sleep 0.5
-read -r n </proc/sys/vm/nr_hugepages; echo $((n - $1)) >/proc/sys/vm/nr_hugepages
+n=$(cat /proc/sys/vm/nr_hugepages) && echo $((n - $1)) >/proc/sys/vm/nr_hugepages
 ip link set dev "$3" xdp off; ip link del "$3"; ip netns del "$4"; rm -rf "$2" """
 
 
