@@ -83,6 +83,10 @@ static void test_announce(void **state)
 	assert_memory_equal(body, want, sizeof(want) - 1);
 	assert_true(spate_swarms_scrape(spate_tracker_swarms(w.tracker), hash, &c));
 	assert_int_equal(c.leechers, 2);
+	peer.ip[15] = 3;
+	ask("/announce", "port=6883&left=1&info_hash=" HASH);
+	/* From any place on: the second stands there by the address that it asked from. */
+	assert_non_null(memmem(body, SPATE_TRACKER_HTTP_BYTES, "\x0a\x00\x00\x02\x1a\xe2", 6));
 }
 
 static void test_dictionaries(void **state)

@@ -139,15 +139,18 @@ static void test_ids_are_of_an_address_and_age(void **state)
 	id = connect_id();
 	w.now_us += 119 * 1000000ull;
 	assert_int_equal(announce(id, 2, 1, 6881), 20);
-	w.now_us += 120 * 1000000ull;
+	w.now_us += 62 * 1000000ull; /* into the third minute behind the one it was given in */
 	announce(id, 2, 1, 6881);
 	assert_int_equal(get(0, 4), 3);
-	assert_int_equal(stats.tracker_bad_id, 1);
+	w.now_us += 60 * 1000000ull; /* whose low bits are its own again */
+	announce(id, 2, 1, 6881);
+	assert_int_equal(get(0, 4), 3);
+	assert_int_equal(stats.tracker_bad_id, 2);
 	id = connect_id();
 	peer = ip4(2, 4000);
 	announce(id, 2, 1, 6881);
 	assert_int_equal(get(0, 4), 3);
-	assert_int_equal(stats.tracker_bad_id, 2);
+	assert_int_equal(stats.tracker_bad_id, 3);
 	assert_int_equal(stats.tracker_announces, 1);
 }
 
@@ -266,6 +269,41 @@ static void test_limit_of_an_address(void **state)
 	assert_true(announce(id, 0, 1, 6881) > 0);
 }
 
+/* A host of IPv6 has 2^64 addresses to ask from; it is one host. */
+static void test_limit_of_a_network(void **state)
+{
+	(void)state;
+	start((struct spate_tracker_setup){.open = true, .announces = 10});
+	memset(peer.ip, 0xfd, 16);
+	for (int i = 0; i < 30; i++) {
+		peer.ip[15] = (uint8_t)i;
+		announce(connect_id(), 0, 1, 6881);
+	}
+	assert_int_equal(stats.tracker_limited, 20);
+	peer.ip[7] = 1;
+	assert_true(announce(connect_id(), 0, 1, 6881) > 0);
+}
+
+/* Peer exchange names whom an announce would name. */
+static void test_exchange(void **state)
+{
+	uint8_t four[60], six[180];
+	struct spate_peer_list v4, v6;
+	struct spate_addr who = ip4(9, 4000);
+
+	(void)state;
+	start((struct spate_tracker_setup){.open = true, .audience = 3});
+	for (uint32_t n = 1; n <= 3; n++) {
+		peer = ip4((uint8_t)n, 4000);
+		announce(connect_id(), 2, 1, (uint16_t)(6880 + n));
+		v4 = (struct spate_peer_list){.to = four, .want = 10};
+		v6 = (struct spate_peer_list){.to = six, .want = 10};
+		spate_tracker_pex(&w, q + 16, &who, &v4, &v6);
+		assert_int_equal(v4.n, n < 3 ? 0 : 3);
+		assert_int_equal(v6.n, 0);
+	}
+}
+
 static void test_signed(void **state)
 {
 	struct spate_token_key key;
@@ -311,6 +349,8 @@ int main(void)
 		T(test_scrape),
 		T(test_malformed),
 		T(test_limit_of_an_address),
+		T(test_limit_of_a_network),
+		T(test_exchange),
 		T(test_signed),
 	};
 
