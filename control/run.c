@@ -98,6 +98,9 @@ static void catch_signals(struct spate_loop *l)
 	for (unsigned i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
 		sigaction(ours[i], &sa, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	/* net_tap has a real-time signal with each packet; when too many wait (it was stopped, the
+	 * machine is busy) the kernel sends this one instead, which would end the process. */
+	signal(SIGIO, SIG_IGN);
 }
 
 static void uncatch_signals(void)

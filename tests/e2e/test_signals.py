@@ -209,6 +209,14 @@ def test_pipe_signal_is_survived(edge_over, sample):
     assert edge.get("/0/init.mp4").status == 200
 
 
+def test_a_full_queue_of_signals_is_survived(edge_over, sample):
+    """SIGIO is what the kernel sends in place of a device's own signals once they are too many."""
+    edge = edge_over(sample)
+    for _ in range(3):
+        edge.process.send(signal.SIGIO)
+        assert edge.get("/0/init.mp4").status == 200
+
+
 def test_systemd_is_told(spate_bin, work, sample, backend):
     """sd_notify: READY=1 once it serves, STOPPING=1 when it ends."""
     from edge import Edge

@@ -38,7 +38,8 @@ def main():
         params.url_seeds = []
         params.flags |= lt.torrent_flags.override_web_seeds
     params.save_path = folder
-    params.flags &= ~lt.torrent_flags.paused
+    # Managed, it is at times paused once a magnet's metadata is there, and stays so until long after our end.
+    params.flags &= ~(lt.torrent_flags.paused | lt.torrent_flags.auto_managed)
     handle = session.add_torrent(params)
     for host, port in peers:
         handle.connect_peer((host, int(port)))
