@@ -206,14 +206,19 @@ def churn(crowd, seconds, at_once=100):
             return
         done[viewer.way] += 1
 
+    patience, last = 20.0, until  # the whole process may be stopped for long: a look counts as a second at most
     while time.monotonic() < until or crowd.viewers:
         while time.monotonic() < until and len(crowd.viewers) < at_once:
             arrive()
         for fd, _ in crowd.poll.poll(0.2):
             if fd in crowd.viewers:
                 turn(crowd.viewers[fd])
-        if time.monotonic() > until + 20:
-            crowd.blame("never ended")
+        if (now := time.monotonic()) > until:
+            patience, last = patience - min(now - last, 1.0), now
+        if patience < 0:
+            for v in crowd.viewers.values():
+                crowd.blame(f"never ended: {v.way}, connected: {v.connected}, got {len(v.got)} of {v.want}, "
+                            f"port {v.sock.getsockname()[1]}")
             break
     tell(done=done, total=sum(done.values()), why=crowd.why)
 
