@@ -234,6 +234,23 @@ static unsigned pieces_in(struct spate_stream_mem *p)
 	return n;
 }
 
+/* By short looks too: what is less than a byte's time is not lost, and zero is not enough. */
+static void bucket_keeps_what_is_left_over(void **state)
+{
+	struct spate_bt_bucket b = {0};
+	uint64_t now = 1000000;
+
+	(void)state;
+	assert_true(spate_bt_bucket_open(&b, 250000, now));
+	spate_bt_bucket_take(&b, 250000, 62501 + 250);
+	for (unsigned i = 1; i <= 1000; i++) /* a quarter of a byte each */
+		assert_false(spate_bt_bucket_open(&b, 250000, ++now));
+	assert_int_equal(b.bytes, 0);
+	for (unsigned i = 0; i < 100; i++) /* one and a half */
+		spate_bt_bucket_open(&b, 250000, now += 6);
+	assert_int_equal(b.bytes, 150);
+}
+
 static void peer_rate_is_kept(void **state)
 {
 	struct spate_stream_mem *p = rig_peer();
@@ -390,6 +407,7 @@ int main(void)
 		CASE(hashes_are_answered_by_either_infohash),
 		CASE(unknown_roots_are_rejected),
 		CASE(hashing_is_bounded),
+		cmocka_unit_test(bucket_keeps_what_is_left_over),
 		CASE(peer_rate_is_kept),
 		CASE(swarm_rate_is_shared_evenly),
 		CASE(slots_are_kept_and_passed_on),
