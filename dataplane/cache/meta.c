@@ -127,8 +127,9 @@ static void move_in(struct spate_cache *c, struct spate_object *o)
  */
 void spate_meta_reclaim(struct spate_cache *c, uint64_t expired)
 {
-	while (c->old_meta_first < c->old_meta_n &&
-	       c->old_meta[c->old_meta_first].stamp < expired) {
+	uint32_t end = c->old_meta_n; /* what moves in now waits for who comes online from now on */
+
+	while (c->old_meta_first < end && c->old_meta[c->old_meta_first].stamp < expired) {
 		struct spate_old_meta old = c->old_meta[c->old_meta_first++];
 		bool beside = spate_meta_beside(old.object, old.meta);
 
