@@ -192,6 +192,9 @@ def test_pads_are_zeros(film, p2p):
     assert r.status == 200 and r.body == bytes(1234)
     assert edge.get("/vod/film/.pad/1234", headers=[("Range", "bytes=1000-")]).body == bytes(234)
     assert edge.get(f"/vod/film/.pad/{PIECE}").status == 404
+    below = "/vod/film/stream.mpd.torrents/2/film/.pad/"
+    assert edge.get(f"{below}1234").body == bytes(1234)
+    assert edge.get(f"{below}{PIECE}").status == 404
 
 
 # --- what becomes of them ---
