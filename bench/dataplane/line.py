@@ -230,7 +230,10 @@ class Bench:
                       log)
             q = None
             try:
-                time.sleep(2)
+                for _ in range(60):  # in server mode virtio-user says it only once somebody has come
+                    if b"ready" in (self.work / "bare.log").read_bytes():
+                        break
+                    time.sleep(0.1)
                 q, out = self.pmd(1, "rxonly", far)
                 p.wait(self.args.seconds + 12)
             finally:
