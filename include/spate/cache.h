@@ -30,8 +30,9 @@
 #define SPATE_SIZE_UNKNOWN  UINT64_MAX
 #define SPATE_DIRECT_BLOCKS 4
 #define SPATE_READERS_MAX   64
-#define SPATE_META_BESIDE   320 /* bytes of a meta that lie in the object itself: 272 of head lines \
-				 */
+#define SPATE_META_BESIDE                                                       \
+	320 /* bytes of a meta that lie in the object itself: 272 of head lines \
+	     */
 
 struct spate_cache;
 

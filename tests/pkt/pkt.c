@@ -922,8 +922,8 @@ static void step(char *line)
 	} else if (strcmp(w, "port") == 0) {
 		if (!in_range(need(&rest), x.my_port))
 			fail("port %u", x.my_port);
-	} else if (strstr(" state cwnd ssthresh mss ca srtt rto flight runs rate held timers ", w) !=
-		   NULL) {
+	} else if (strstr(" state cwnd ssthresh mss ca srtt rto flight runs rate held timers ",
+			  w) != NULL) {
 		check_value(w, rest);
 	} else {
 		fail("%s?", w);

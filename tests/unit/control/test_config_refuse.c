@@ -66,7 +66,8 @@ static const struct {
 	{ORIGIN "p2p: {url: \"edge.example\"}\n",
 	 "t.yaml:2:12: p2p.url: \"edge.example\" is not http://host[:port]"},
 	{ORIGIN "p2p: {announce: [\"tracker:80\"]}\n",
-	 "t.yaml:2:17: p2p.announce: \"tracker:80\" is no tracker's URL: udp://, http://, https:// or "
+	 "t.yaml:2:17: p2p.announce: \"tracker:80\" is no tracker's URL: udp://, http://, https:// "
+	 "or "
 	 "wss://"},
 	/* addresses */
 	{ORIGIN "listen: [localhost:80]\n", "t.yaml:2:10: listen: \"localhost:80\" is not an "
