@@ -116,7 +116,7 @@ def seeding(edge_over, film, address):
     return start
 
 
-def run(film, argv, seconds=70, again=None, **more):
+def run(film, argv, seconds=130, again=None, **more):
     """The client, as it reaches the edge. What it said; None if it left with `again`."""
     done = subprocess.run(film.edge.place.command([str(a) for a in argv]), timeout=seconds, text=True, capture_output=True,
                           stdin=subprocess.DEVNULL, check=False, **more)

@@ -45,7 +45,7 @@ def main():
     handle = session.add_torrent(params)
     for host, port in peers:
         handle.connect_peer((host, int(port)))
-    end = time.time() + 60
+    end = time.time() + 120
     said_done = False
     while time.time() < end or "seed" in words:
         status = handle.status()
