@@ -9,6 +9,8 @@ unless `announce`. only=v2 comes by the hybrid's v2 infohash, and has piece laye
 then= is a peer that it hears of when something has failed its hash. It leaves with CONFUSED when it holds that the v1
 and v2 hashes of a hybrid disagree: at times it does while block hashes still come (arvidn/libtorrent issue 6394).
 """
+import json
+import subprocess
 import sys
 import time
 
@@ -17,10 +19,24 @@ import libtorrent as lt
 CONFUSED = 3
 
 
+def wait_for_links():
+    """
+    libtorrent listens on, and announces from, the interfaces that are up when it starts. The kernel calls one up as
+    much as a second after its cable is in (linkwatch); before, it would have loopback only, for good.
+    """
+    end = time.time() + 3
+    while time.time() < end:
+        links = json.loads(subprocess.run(["ip", "-json", "link", "show", "up"], capture_output=True, check=True).stdout)
+        if all(x.get("operstate") in ("UP", "UNKNOWN") for x in links):
+            return
+        time.sleep(0.05)
+
+
 def main():
     source, folder, *words = sys.argv[1:]
     said = dict(w.split("=", 1) for w in words if "=" in w and not w.startswith("peer="))
     peers = [w[5:].rsplit(":", 1) for w in words if w.startswith("peer=")]
+    wait_for_links()
     session = lt.session({
         "listen_interfaces": f"0.0.0.0:{said.get('port', 0)}", "enable_dht": False, "enable_lsd": False, "enable_upnp": False,
         "enable_natpmp": False, "enable_outgoing_utp": "utp" in words, "enable_incoming_utp": False,
