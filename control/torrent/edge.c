@@ -131,10 +131,11 @@ void spate_torrent_edge_destroy(struct spate_torrent_edge *e)
 int spate_torrent_edge_create(struct spate_torrent_edge **out, const struct spate_config *cfg)
 {
 	struct spate_torrent_edge *e = calloc(1, sizeof(*e));
+	unsigned own = cfg->p2p.announce_count == 0 ? cfg->p2p.tracker_count : 0;
 
 	if (e == NULL)
 		return -ENOMEM;
-	e->ntrackers = cfg->p2p.tracker_count > 0 ? cfg->p2p.tracker_count + 1 : 0;
+	e->ntrackers = own > 0 ? own + 1 : 0;
 	e->nannounce = cfg->p2p.announce_count;
 	e->npeers = cfg->p2p.listen_count;
 	e->trackers = calloc(e->ntrackers + 1, sizeof(char *));
@@ -142,7 +143,7 @@ int spate_torrent_edge_create(struct spate_torrent_edge **out, const struct spat
 	e->peers = calloc(e->npeers + 1, sizeof(char *));
 	e->base = base_of(cfg);
 	if (e->trackers == NULL || e->announce == NULL || e->peers == NULL || e->base == NULL ||
-	    list_of(cfg, cfg->p2p.tracker, cfg->p2p.tracker_count, "udp://", e->trackers) < 0 ||
+	    list_of(cfg, cfg->p2p.tracker, own, "udp://", e->trackers) < 0 ||
 	    list_of(cfg, cfg->p2p.listen, cfg->p2p.listen_count, "", e->peers) < 0)
 		goto fail;
 	if (e->ntrackers > 0) { /* the HTTP one is where viewers go */

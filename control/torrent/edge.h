@@ -12,7 +12,7 @@
 
 struct spate_torrent_edge {
 	char *base;      /* "http://host[:port]", no slash at its end; "": nobody can reach it */
-	char **trackers; /* our own, "udp://host:port"; the announce path is put after each */
+	char **trackers; /* our own, "udp://host:port"; none where p2p.announce is said */
 	unsigned ntrackers;
 	char **announce; /* of p2p.announce, as they are */
 	unsigned nannounce;

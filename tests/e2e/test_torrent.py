@@ -109,6 +109,15 @@ def test_the_same_content_makes_the_same_torrent_on_another_edge(film, p2p):
     assert len(hashes) == 1
 
 
+def test_trackers_that_are_said_stand_in_place_of_its_own(film, p2p):
+    said = ["udp://tracker.example:6969/announce", "http://tracker.example/announce"]
+    edge = p2p(film, announce=said)
+    for path in ("/vod/film/0.torrent", "/vod/film/0.hybrid.torrent"):
+        assert [t.url for t in lt.torrent_info(lt.bdecode(ask(edge, path))).trackers()] == said
+    rep = index(edge, "/vod/film/stream.mpd")["representations"][0]
+    assert [lt.parse_magnet_uri(rep[k]).trackers for k in ("magnet", "hybrid_magnet")] == [said, said]
+
+
 # --- checkers and clients ---
 
 def take(edge, path, work):
