@@ -12,12 +12,14 @@
 #include "dataplane/stream/sock_impl.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LINGER_MS 2000 /* our FIN is out and the peer's is not: how long to go on reading */
+#define LINGER_MS 2000 /* our FIN is out and the peer's is not: how often to look */
 
 static struct spate_sock_conn *conn_of(struct spate_stream *s)
 {
@@ -254,10 +256,35 @@ void spate_sock_conn_run_dead(struct spate_sock *k)
 	}
 }
 
+/*
+ * Our FIN is out and the peer's has not come. What it has not acknowledged is still with the
+ * kernel, and a reset would throw it away: the end of an answer to a slow viewer. So wait while it
+ * goes on, for the send timeout while it does not. Who has everything and does not close is the
+ * kernel's (FIN-WAIT-2);
+ */
+static void linger(struct spate_sock_conn *c)
+{
+	const struct spate_worker *w = c->s.worker;
+	int left = 0;
+
+	if (ioctl(c->fd, SIOCOUTQ, &left) < 0 || left <= 0) {
+		spate_sock_conn_kill(c, SPATE_CLOSE_DONE, false);
+		return;
+	}
+	c->stuck_ms = (uint32_t)left == c->unacked ? c->stuck_ms + LINGER_MS : 0;
+	c->unacked = (uint32_t)left;
+	if (c->stuck_ms >= w->config->send_timeout_ms) {
+		SPATE_COUNT(w->stats, conn_timeout);
+		spate_sock_conn_kill(c, SPATE_CLOSE_RESET, true);
+		return;
+	}
+	spate_sock_timer_set(c, LINGER_MS);
+}
+
 void spate_sock_conn_timeout(struct spate_sock_conn *c)
 {
 	if (c->shut)
-		spate_sock_conn_kill(c, SPATE_CLOSE_DONE, true);
+		linger(c);
 	else
 		c->s.app->timeout(&c->s);
 }

@@ -61,6 +61,9 @@ struct spate_sock_conn {
 	struct spate_sock_conn *next_dirty, *next_resume, *next_dead;
 	struct spate_watch watch; /* the send queue ran dry */
 	struct spate_sock_conn *timer_next, **timer_prev;
+	uint32_t unacked;  /* once our FIN is out: bytes the peer had not acknowledged at the last
+			      look */
+	uint32_t stuck_ms; /* and for how long it has been so many */
 	uint64_t deadline; /* tick; 0: off */
 	uint64_t filed;    /* tick of the wheel slot it is filed under; 0: none */
 	struct spate_sock_conn *all_next, **all_prev;

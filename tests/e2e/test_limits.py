@@ -78,6 +78,19 @@ def test_slow_readers_cost_no_memory(edge_over, folder):
         c.close()
 
 
+@pytest.mark.parametrize("size", [20_000, 700_000])
+def test_a_slow_viewer_gets_the_end_of_a_closing_answer(edge_over, folder, size):
+    """Connection: close, and he rests for longer than the edge waits for his FIN: nothing of the answer is thrown away."""
+    body = bytes(range(251)) * (size // 251)
+    (folder / "film").write_bytes(body)
+    edge = edge_over(folder)
+    with edge.connect(rcvbuf=4096) as c:
+        c.request("/film", headers=[("Connection", "close")])
+        time.sleep(6)
+        assert c.response().body == body
+        assert c.closed()
+
+
 def test_pipelining_without_reading_is_held_back(edge_over, sample):
     """A viewer who only ever asks: the edge stops reading from it instead of queueing for ever."""
     edge = edge_over(sample)
