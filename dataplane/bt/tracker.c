@@ -253,9 +253,10 @@ static bool put_seed(const struct spate_tracker *t, bool ip4, const struct spate
 	return true;
 }
 
+/* Behind the edge; `to` is NULL where that family is not wanted. */
 static struct spate_peer_list rest_of(const struct spate_peer_list *l, unsigned addr_len)
 {
-	return (struct spate_peer_list){.to = l->to + (size_t)l->n * addr_len,
+	return (struct spate_peer_list){.to = l->n > 0 ? l->to + (size_t)l->n * addr_len : l->to,
 					.want = l->want - l->n};
 }
 
