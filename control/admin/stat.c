@@ -148,6 +148,10 @@ static void torrent(struct spate_text *t, const char *name, const struct spate_m
 	num(t, "sent_to_peers_bytes", load(&m->t.wire_bytes));
 	if (m->t.file_url != NULL)
 		num(t, "sent_as_file_bytes", load(&m->t.file_bytes));
+	num(t, "swarm_seeds", atomic_load_explicit(&m->t.swarm_seeds, memory_order_relaxed));
+	num(t, "swarm_leechers", atomic_load_explicit(&m->t.swarm_leechers, memory_order_relaxed));
+	num(t, "swarm_completed",
+	    atomic_load_explicit(&m->t.swarm_completed, memory_order_relaxed));
 	spate_text_lit(t, "}");
 }
 

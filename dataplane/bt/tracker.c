@@ -9,12 +9,13 @@
 #include "dataplane/tcp/siphash.h"
 #include "dataplane/worker.h"
 
-#define LIMITS      8192u /* addresses a worker keeps count of; a power of two */
-#define TICK_US     100000u
-#define TICKS_MOST  20u
-#define ID_US       60000000u
-#define ID_AGES     3u /* this minute and the two before */
-#define GAUGE_TICKS 5u
+#define LIMITS       8192u /* addresses a worker keeps count of; a power of two */
+#define TICK_US      100000u
+#define TICKS_MOST   20u
+#define ID_US        60000000u
+#define ID_AGES      3u /* this minute and the two before */
+#define GAUGE_TICKS  5u
+#define SHOWN_A_TICK 64u
 
 /* Announces of one address in one second. Two places to be in; the busier one stays. */
 struct limit {
@@ -24,6 +25,7 @@ struct limit {
 struct limits {
 	_Alignas(64) uint64_t due_us; /* of the next tick */
 	unsigned ticks;
+	uint32_t shown; /* place in the table of torrents; worker 0's */
 	struct limit limit[LIMITS];
 };
 
@@ -410,6 +412,27 @@ static void show(struct spate_worker *w)
 	atomic_store_explicit(&w->stats->swarm_bytes, u.bytes, memory_order_relaxed);
 }
 
+/* The next few places of the table of torrents: what each swarm counts, for /stat. */
+static void show_some(struct spate_worker *w)
+{
+	const struct spate_torrents *all = w->torrents;
+
+	if (all == NULL || all->by_hash == NULL)
+		return;
+	for (uint32_t i = 0; i < SHOWN_A_TICK && i <= all->mask; i++) {
+		struct spate_torrent *one =
+			all->by_hash[w->tracker->limits[w->id].shown++ & all->mask];
+		struct spate_swarm_counts c;
+
+		if (one == NULL)
+			continue;
+		spate_swarms_scrape(w->tracker->swarms, one->infohash, &c);
+		atomic_store_explicit(&one->swarm_seeds, c.seeds, memory_order_relaxed);
+		atomic_store_explicit(&one->swarm_leechers, c.leechers, memory_order_relaxed);
+		atomic_store_explicit(&one->swarm_completed, c.completed, memory_order_relaxed);
+	}
+}
+
 void spate_tracker_turn(struct spate_worker *w)
 {
 	struct spate_tracker *t = w->tracker;
@@ -423,7 +446,10 @@ void spate_tracker_turn(struct spate_worker *w)
 	for (uint64_t i = 0; i < n && i < TICKS_MOST; i++)
 		spate_swarms_tick(t->swarms, w->id, t->workers, (uint32_t)(w->now_us / 1000000));
 	l->ticks += (unsigned)n;
-	if (w->id == 0 && l->ticks >= GAUGE_TICKS) {
+	if (w->id != 0)
+		return;
+	show_some(w);
+	if (l->ticks >= GAUGE_TICKS) {
 		l->ticks = 0;
 		show(w);
 	}

@@ -18,7 +18,7 @@
  *   spate_torrent_ref(t) ... spate_torrent_unref(t)  as long as a connection needs it
  *
  * Everything but `refs`, `withdrawn` (which a worker sets too, when it meets other content than was
- * hashed) and the byte counts is immutable once published. The last unref of a torrent
+ * hashed) and the counts is immutable once published. The last unref of a torrent
  * that no table holds any more may come from a worker; control frees it (it looks at refs once a
  * second), so a worker never frees. Sources: BEP 3, 47, 52.
  */
@@ -76,6 +76,8 @@ struct spate_torrent {
 	_Atomic bool withdrawn; /* content changed or was purged: close those connections */
 	/* sent, all workers: over the peer wire, and as the web seed's single file */
 	_Atomic uint64_t wire_bytes, file_bytes;
+	/* announced to this edge's tracker under `infohash`; worker 0 renews them by and by */
+	_Atomic uint32_t swarm_seeds, swarm_leechers, swarm_completed;
 	void *owner; /* control's */
 };
 

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import threading
+import urllib.parse
 
 import pytest
 
@@ -322,6 +323,21 @@ def test_stat_lists_what_was_asked_for(film, p2p):
     assert one["segments"] == one["hashed"] == 13
     assert one["v1"]["infohash"] == made and one["v1"]["bytes"] == len(data)
     assert one["hybrid"]["peers"] == one["hybrid"]["sent_to_peers_bytes"] == 0
+
+
+def test_stat_counts_the_swarm_of_each(film, p2p):
+    edge = p2p(film)
+    made = bytes.fromhex(infohash(edge, "/vod/film/1.torrent"))
+    ask_for = f"/announce?info_hash={urllib.parse.quote_from_bytes(made)}&peer_id=x&compact=1&port="
+    for more in ("1001&left=9", "1002&left=9", "1003&left=0&event=completed"):
+        assert edge.get(ask_for + more).status == 200
+
+    def counted():
+        v1 = edge.stat()["torrents"][0]["v1"]
+        return (v1["swarm_seeds"], v1["swarm_leechers"], v1["swarm_completed"])
+
+    wait_until(lambda: counted() == (1, 2, 1), 10, "a seed, two others")
+    assert edge.stat()["torrents"][0]["hybrid"]["swarm_leechers"] == 0
 
 
 def test_purge_withdraws(film, p2p):
