@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 import urllib.error
 import urllib.request
 
@@ -54,6 +55,8 @@ class Edge:
         self.stopped = self.asked = False
         if ready:
             try:
+                if getattr(self.place, "may_miss", None) and self.missed():
+                    self.process = Process("spate", argv, work)
                 self.wait_ready()
             except AssertionError:
                 self.process.kill()
@@ -64,6 +67,16 @@ class Edge:
         """Writes the file; a running edge takes it over by reload()."""
         self.config = merge(merge(self.place.config(config.get("workers", 1)), self.base), config)
         self.file.write_text(yaml.safe_dump(self.config, sort_keys=False))
+
+    def missed(self):
+        """It has ended at once for the reason that its device is known for (vdev.py)."""
+        for _ in range(200):
+            if not self.process.alive():
+                return self.place.may_miss in self.process.said()
+            if b"ready: " in self.process.said():
+                break
+            time.sleep(0.01)
+        return False
 
     def wait_ready(self):
         def answers():

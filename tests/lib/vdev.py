@@ -153,6 +153,9 @@ class Tap(AfPacket):
     capabilities = "net_admin,+ipc_lock"
 
     class Place(AfPacket.Place):
+        # Once in some hundred starts DPDK 22.11 has no net_tap and says nothing about it: the edge ends, and is started again.
+        may_miss = b"DPDK found 0 devices"
+
         def link(self, queues=1):
             self.peer = self.iface
 
