@@ -369,7 +369,8 @@ def test_viewers_go_on_without_the_edge(seeding, edge_over, work, address, viewe
             clients.append(start(film, viewer_argv(name, torrent, work / name, scheme), work / f"{name}.log",
                                  cwd=work / name, env={**os.environ, "HOME": str(work / name)}))
         for name in viewers:
-            wait_until(lambda out=outs[name]: has_whole(film, out), 60, f"{name} has it")
+            # Who is told of one who has just left asks again after the interval.
+            wait_until(lambda out=outs[name]: has_whole(film, out), 100, f"{name} has it")
     finally:
         for client in clients:
             end(client)
