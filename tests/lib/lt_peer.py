@@ -7,7 +7,8 @@ A libtorrent client in a process of its own: downloads, says DONE, leaves.
 SOURCE is a .torrent or a magnet. Web seeds are taken out unless `web`, and then nothing else is asked; trackers
 unless `announce`. only=v2 comes by the hybrid's v2 infohash, and has piece layers from its peers.
 then= is a peer that it hears of when something has failed its hash. It leaves with CONFUSED when it holds that the v1
-and v2 hashes of a hybrid disagree: at times it does while block hashes still come (arvidn/libtorrent issue 6394).
+and v2 hashes of a hybrid disagree: at times it does while block hashes still come (arvidn/libtorrent issue 6394). So it
+does when it has banned everybody it knows: who gave a block of a piece that another one spoiled may be banned too.
 """
 import json
 import subprocess
@@ -41,7 +42,7 @@ def main():
         "listen_interfaces": f"0.0.0.0:{said.get('port', 0)}", "enable_dht": False, "enable_lsd": False, "enable_upnp": False,
         "enable_natpmp": False, "enable_outgoing_utp": "utp" in words, "enable_incoming_utp": False,
         "allow_multiple_connections_per_ip": True, "alert_mask": lt.alert.category_t.all_categories & ~(1 << 30),
-        "min_reconnect_time": 1, "in_enc_policy": 1, "out_enc_policy": 1,
+        "min_reconnect_time": 1, "in_enc_policy": 1, "out_enc_policy": 1, "whole_pieces_threshold": 1000,
     })
     if source.startswith("magnet:"):
         params = lt.parse_magnet_uri(source)
@@ -61,6 +62,7 @@ def main():
     handle = session.add_torrent(params)
     for host, port in peers:
         handle.connect_peer((host, int(port)))
+    known, banned = len(peers) + ("then" in said), set()
     end = time.time() + 120
     said_done = False
     while time.time() < end or "seed" in words:
@@ -77,6 +79,10 @@ def main():
         for alert in session.pop_alerts():
             if "log" not in type(alert).__name__:
                 print(alert.message(), file=sys.stderr, flush=True)
+            if isinstance(alert, lt.peer_ban_alert):
+                banned.add(str(alert.endpoint))
+                if len(banned) >= known > 0:
+                    return CONFUSED
             if isinstance(alert, lt.torrent_error_alert):
                 return CONFUSED if alert.error.value() == 217 else 1  # torrent_inconsistent_hashes
     print("TIME", handle.status().progress, flush=True)
