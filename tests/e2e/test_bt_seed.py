@@ -337,15 +337,17 @@ def viewer_argv(name, torrent, folder, scheme):
 @pytest.mark.slow(30)
 @pytest.mark.parametrize("scheme", ["udp", "http"])
 @pytest.mark.parametrize("viewers", [
-    ("aria2", "libtorrent", "rtorrent"),
+    ("aria2", "libtorrent"),
+    ("rtorrent",),
     pytest.param(("transmission",), marks=needs("transmission-cli")),
 ], ids="-".join)
 def test_viewers_go_on_without_the_edge(seeding, edge_over, work, address, viewers, scheme):
     """
     One has it all from the edge, which is then switched off. All others have it from him, whom they find through the
     tracker of a second edge, which does not seed.
-    Transmission (before 4.1) knows peers by address alone, and all viewers have one here: of those that the tracker
-    names it would try the first and never another, so it is alone with him who has it (its issue 4594).
+    Transmission (before 4.1) and rtorrent know peers by address alone, and all viewers have one here: of those that the
+    tracker names they would try the first and never another, so each is alone with him who has it (Transmission's
+    issue 4594).
     """
     udp, http = free_port(), free_port()
     tracker = edge_over(work / "origin", listen=[f"0.0.0.0:{http}"], p2p={"tracker": [f"0.0.0.0:{udp}"], "swarms": "open",
