@@ -150,6 +150,7 @@ class Tap(AfPacket):
     """net_tap: the device makes its own interface, which moves to the clients once it is there."""
 
     name = "dpdk-tap"
+    prefix = "st"  # its own: an interface that a case on af_packet has left behind is not in the way
     capabilities = "net_admin,+ipc_lock"
 
     class Place(AfPacket.Place):
