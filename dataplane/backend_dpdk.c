@@ -127,7 +127,7 @@ static int add_port(struct backend *b, const struct spate_worker *w, const struc
 	}
 	for (unsigned k = 0; k < f->ngateways; k++) {
 		memset(any, 0, sizeof(any));
-		if (memcmp(f->gateways[k], "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12) == 0)
+		if (spate_addr_is_ip4(f->gateways[k]))
 			any[10] = any[11] = 0xff;
 		*why = "dpdk.ports: the gateway is on none of its networks";
 		err = spate_net_add_route(b->net, any, 0, f->gateways[k]);

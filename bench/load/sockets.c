@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "bench/load/options.h"
+#include "dataplane/stream/sock.h"
 #include "dataplane/util/pool.h"
 
 #define SQ          4096
@@ -436,25 +437,6 @@ static void net_close(struct load_net *n)
 static const struct load_net_ops sockets_ops = {"sockets", net_connect, net_skip, net_turn,
 						net_close};
 
-static socklen_t to_sockaddr(struct sockaddr_storage *ss, const struct spate_addr *a)
-{
-	memset(ss, 0, sizeof(*ss));
-	if (memcmp(a->ip, "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12) == 0) {
-		struct sockaddr_in *in = (void *)ss;
-
-		in->sin_family = AF_INET;
-		in->sin_port = htons(a->port);
-		memcpy(&in->sin_addr, a->ip + 12, 4);
-		return sizeof(*in);
-	}
-	struct sockaddr_in6 *in6 = (void *)ss;
-
-	in6->sin6_family = AF_INET6;
-	in6->sin6_port = htons(a->port);
-	memcpy(&in6->sin6_addr, a->ip, 16);
-	return sizeof(*in6);
-}
-
 static int open_buffers(struct sockets *k)
 {
 	size_t ring_bytes = BUFS * sizeof(struct io_uring_buf);
@@ -522,9 +504,9 @@ int load_sockets_open(struct load_net **out, const struct load_options *o, char 
 	spate_pool_init(&k->bytes_pool, SPATE_SENDQ_NODE_BYTES, 1u << 20);
 	spate_pool_init(&k->range_pool, 64, 1u << 10);
 	k->peer_addr = o->server;
-	k->peer_len = to_sockaddr(&k->peer, &o->server);
+	k->peer_len = spate_sock_addr(&k->peer, &o->server);
 	if (o->has_source)
-		k->source_len = to_sockaddr(&k->source, &o->source);
+		k->source_len = spate_sock_addr(&k->source, &o->source);
 	k->net = (struct load_net){
 		.ops = &sockets_ops,
 		.env = {NULL, 0, &k->bytes_pool, &k->range_pool},

@@ -270,7 +270,7 @@ static int add_address(struct wire *k, const struct load_options *o, char *why, 
 	if (o->gateway == NULL)
 		return 0;
 	if (load_address(o->gateway, 0, &a)) {
-		if (memcmp(a.ip, "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12) == 0)
+		if (spate_addr_is_ip4(a.ip))
 			any[10] = any[11] = 0xff;
 		if (spate_net_add_route(k->ip, any, 0, a.ip) == 0)
 			return 0;

@@ -27,8 +27,7 @@ static void say_head(struct spate_bt_conn *c, uint8_t ext, size_t payload)
 /* "4:" or "16:" and the address's bytes, as they came in. */
 static size_t put_ip(char *out, const struct spate_addr *a)
 {
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-	bool four = memcmp(a->ip, mapped, sizeof(mapped)) == 0;
+	bool four = spate_addr_is_ip4(a->ip);
 	size_t n = four ? 2 : 3;
 
 	memcpy(out, four ? "4:" : "16:", n);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "dataplane/bt/message.h"
+#include "dataplane/stream/stream.h"
 
 static bool in(const uint32_t *set, unsigned n, uint32_t piece)
 {
@@ -19,11 +20,10 @@ static bool in(const uint32_t *set, unsigned n, uint32_t piece)
 unsigned spate_bt_fast_set(const uint8_t ip[16], const uint8_t infohash[SPATE_INFOHASH_BYTES],
 			   uint32_t pieces, unsigned k, uint32_t *out)
 {
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 	uint8_t seed[8 + SPATE_INFOHASH_BYTES] = {0}, x[SHA_DIGEST_LENGTH];
 	unsigned n = 0, at;
 
-	if (memcmp(ip, mapped, sizeof(mapped)) == 0) {
+	if (spate_addr_is_ip4(ip)) {
 		memcpy(seed, ip + 12, 3); /* and a zero */
 		at = 4;
 	} else {

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dataplane/tcp/siphash.h"
+#include "dataplane/util/siphash.h"
 
 #define RECORD_BYTES 12u  /* beside the address: two kib, seen, group, corrupt */
 #define WINDOW       256u /* places that are looked at for peers of one's own group */

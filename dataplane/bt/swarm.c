@@ -23,7 +23,7 @@
 #include <immintrin.h>
 
 #include "dataplane/bt/peers.h"
-#include "dataplane/tcp/siphash.h"
+#include "dataplane/util/siphash.h"
 #include "dataplane/util/buddy.h"
 
 #define SHARDS     256u

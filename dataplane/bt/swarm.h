@@ -102,14 +102,6 @@ void spate_swarms_usage(struct spate_swarms *s, struct spate_swarms_usage *out);
 /* For tests: every invariant of every swarm; aborts. */
 void spate_swarms_check(struct spate_swarms *s);
 
-/* IPv4 as ::ffff:a.b.c.d */
-static inline bool spate_addr_is_ip4(const uint8_t ip[16])
-{
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-
-	return __builtin_memcmp(ip, mapped, 12) == 0;
-}
-
 /* As in an answer: 6 or 18 bytes; how many. */
 static inline unsigned spate_addr_compact(const struct spate_addr *a, uint8_t out[18])
 {

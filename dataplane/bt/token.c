@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "dataplane/tcp/siphash.h"
+#include "dataplane/util/siphash.h"
 
 /*
  * The secret's bytes, whole words and the length, under two fixed keys: any change of the text

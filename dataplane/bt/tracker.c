@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "dataplane/tcp/siphash.h"
+#include "dataplane/util/siphash.h"
 #include "dataplane/worker.h"
 
 #define LIMITS       8192u /* addresses a worker keeps count of; a power of two */

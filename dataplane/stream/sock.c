@@ -69,10 +69,8 @@ struct io_uring_sqe *spate_sock_sqe(struct spate_sock *k)
 
 unsigned spate_sock_addr(struct sockaddr_storage *ss, const struct spate_addr *a)
 {
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-
 	memset(ss, 0, sizeof(*ss));
-	if (memcmp(a->ip, mapped, sizeof(mapped)) == 0) {
+	if (spate_addr_is_ip4(a->ip)) {
 		struct sockaddr_in *in = (void *)ss;
 
 		in->sin_family = AF_INET;

@@ -22,4 +22,8 @@ struct spate_sock_setup {
 
 extern const struct spate_backend_ops spate_sock_backend;
 
+struct sockaddr_storage;
+/* As the kernel has it, IPv4 where it is; the length of what was filled in. */
+unsigned spate_sock_addr(struct sockaddr_storage *ss, const struct spate_addr *a);
+
 #endif

@@ -119,10 +119,6 @@ static inline struct spate_sock *spate_sock_of(struct spate_sock_conn *c)
 	return c->s.worker->backend;
 }
 
-struct sockaddr_storage;
-/* The length of what was filled in. */
-unsigned spate_sock_addr(struct sockaddr_storage *ss, const struct spate_addr *a);
-
 /* A submission entry, submitting what is queued when the queue is full. Never NULL. */
 struct io_uring_sqe *spate_sock_sqe(struct spate_sock *k);
 void spate_sock_submit(struct spate_sock *k);

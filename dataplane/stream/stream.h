@@ -42,6 +42,13 @@ struct spate_addr {
 	uint16_t port;  /* host order */
 };
 
+static inline bool spate_addr_is_ip4(const uint8_t ip[16])
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+	return __builtin_memcmp(ip, mapped, 12) == 0;
+}
+
 enum spate_close_why {
 	SPATE_CLOSE_DONE,    /* both directions ended in order */
 	SPATE_CLOSE_RESET,   /* the peer reset, or the network gave up */

@@ -4,7 +4,7 @@
  * needs state.
  */
 #include "dataplane/tcp/conn.h"
-#include "dataplane/tcp/siphash.h"
+#include "dataplane/util/siphash.h"
 
 static uint64_t of_tuple(const uint64_t key[2], const struct tcp_tuple *k, bool ports)
 {

@@ -4,7 +4,7 @@
  * entries back, so there are no tombstones and a long-lived table stays as fast as a fresh one.
  */
 #include "dataplane/tcp/conn.h"
-#include "dataplane/tcp/siphash.h"
+#include "dataplane/util/siphash.h"
 
 static bool mapped(const uint8_t ip[16])
 {

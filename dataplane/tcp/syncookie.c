@@ -9,7 +9,7 @@
  * and the low six bits of the timestamp say window scale (15: none), SACK and ECN.
  */
 #include "dataplane/tcp/conn.h"
-#include "dataplane/tcp/siphash.h"
+#include "dataplane/util/siphash.h"
 
 #define PERIOD_US 64000000ull
 

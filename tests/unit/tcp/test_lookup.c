@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "dataplane/tcp/conn.h"
-#include "dataplane/tcp/siphash.h"
+#include "dataplane/util/siphash.h"
 #include "host.h"
 #include "link.h"
 

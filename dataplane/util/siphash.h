@@ -1,9 +1,10 @@
 /*
  * siphash.h: SipHash (Aumasson and Bernstein, 2012) over whole 64-bit words, which is all we hash:
- * 1-3 for the connection table, 2-4 where an attacker sees results (ISN, cookies, RFC 6528).
+ * 1-3 for tables, 2-4 where an attacker sees results (ISNs and cookies, RFC 6528; connection ids
+ * and tokens of the tracker).
  */
-#ifndef SPATE_TCP_SIPHASH_H
-#define SPATE_TCP_SIPHASH_H
+#ifndef SPATE_UTIL_SIPHASH_H
+#define SPATE_UTIL_SIPHASH_H
 
 #include <stdint.h>
 
