@@ -327,6 +327,19 @@ static void add_listener(struct spate_listener *l, const struct spate_config_add
 	l->accept = accept;
 }
 
+/* A kernel may keep one for root: then its own default serves viewers as well, and is better than no edge. */
+static const char *kernel_congestion(const struct spate_config *cfg)
+{
+	const char *name = cfg->tcp.congestion == SPATE_CC_BBR ? "bbr" : "cubic";
+	int rc = spate_sock_may_have(name);
+
+	if (rc == 0)
+		return name;
+	spate_event(degraded, SPATE_F_STR("what", "tcp.congestion: the kernel's default instead"),
+		    SPATE_F_STR("asked", name), SPATE_F_ERR(rc));
+	return NULL;
+}
+
 static int make_listeners(struct run *r)
 {
 	const struct spate_config *cfg = r->cfg;
@@ -350,7 +363,7 @@ static int make_listeners(struct run *r)
 		.ndgrams = r->ndgrams,
 		.listeners = r->listeners,
 		.count = r->nlisteners,
-		.congestion = r->cfg->tcp.congestion == SPATE_CC_BBR ? "bbr" : "cubic",
+		.congestion = cfg->backend == SPATE_BACKEND_SOCKETS ? kernel_congestion(cfg) : NULL,
 	};
 	return 0;
 }

@@ -22,6 +22,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path[0] = str(ROOT / "tests/lib")  # not this folder: its http.py would hide Python's
 import wire  # noqa: E402
+from lane import allow_congestion  # noqa: E402
 
 AIM = 0.9  # times the kernel's goodput
 BUILD = Path(os.environ.get("SPATE_BUILD", ROOT / "build-release")).resolve()
@@ -76,6 +77,7 @@ def main():
     p.add_argument("--json", type=Path, metavar="FILE", help="rows for a comparison with another run")
     p.add_argument("--counters", action="store_true", help="what Spate's TCP counted, below each case")
     args = p.parse_args()
+    allow_congestion("cubic")
     args.spate, args.link = BUILD / "spate", BUILD / "tests/lib/link"
     args.sim = BUILD / "tests/sim/throughput"
     if not args.sim_only and os.getuid() != 0:

@@ -19,6 +19,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parents[2] / "tests/lib"))
+from lane import allow_congestion  # noqa: E402
+
 CONGESTION = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 CLONE_NEWNET = 0x40000000
 
@@ -28,6 +31,7 @@ def own_network(congestion="cubic"):
     if os.getuid() != 0 or os.environ.get("SPATE_BENCH_NETWORK") == str(os.getpid()):
         return
     os.environ["SPATE_BENCH_NETWORK"] = str(os.getpid())
+    allow_congestion(congestion)
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNET) != 0:
         print("no network namespace of our own: this machine's loopback and congestion control", file=sys.stderr)

@@ -86,6 +86,22 @@ unsigned spate_sock_addr(struct sockaddr_storage *ss, const struct spate_addr *a
 	return sizeof(*in6);
 }
 
+static int set_congestion(int fd, const char *name)
+{
+	return setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name));
+}
+
+int spate_sock_may_have(const char *congestion)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), err;
+
+	if (fd < 0)
+		return -errno;
+	err = set_congestion(fd, congestion) < 0 ? -errno : 0;
+	close(fd);
+	return err;
+}
+
 static int open_listener(struct spate_sock_listener *l, const char *congestion)
 {
 	struct sockaddr_storage ss;
@@ -102,8 +118,7 @@ static int open_listener(struct spate_sock_listener *l, const char *congestion)
 	    setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
 	    (ss.ss_family == AF_INET6 &&
 	     setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) < 0) ||
-	    (congestion != NULL && setsockopt(l->fd, IPPROTO_TCP, TCP_CONGESTION, congestion,
-					      (socklen_t)strlen(congestion)) < 0) ||
+	    (congestion != NULL && set_congestion(l->fd, congestion) < 0) ||
 	    bind(l->fd, (struct sockaddr *)&ss, len) < 0 || listen(l->fd, SOMAXCONN) < 0) {
 		err = -errno;
 		close(l->fd);

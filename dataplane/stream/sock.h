@@ -22,6 +22,13 @@ struct spate_sock_setup {
 
 extern const struct spate_backend_ops spate_sock_backend;
 
+/*
+ * Whether the kernel lets this process have that congestion control: 0, -EPERM (it is not among
+ * net.ipv4.tcp_allowed_congestion_control), -ENOENT (the kernel does not have it), or what else a
+ * socket may say. Asked once, before the workers start.
+ */
+int spate_sock_may_have(const char *congestion);
+
 struct sockaddr_storage;
 /* As the kernel has it, IPv4 where it is; the length of what was filled in. */
 unsigned spate_sock_addr(struct sockaddr_storage *ss, const struct spate_addr *a);
