@@ -92,10 +92,15 @@ static void end(struct client *c, enum spate_fetch_verdict v)
 	spate_fill_end(spate_fill_of_source(c), v);
 }
 
+/* err 0: it closed the connection in order, and had said nothing. */
 static void end_unreachable(struct client *c, int err)
 {
-	spate_event(origin_unreachable, SPATE_F_STR("origin", origin_of(c)->name),
-		    SPATE_F_ERR(err));
+	if (err == 0)
+		spate_event(origin_unreachable, SPATE_F_STR("origin", origin_of(c)->name),
+			    SPATE_F_STR("error", "closed without an answer"));
+	else
+		spate_event(origin_unreachable, SPATE_F_STR("origin", origin_of(c)->name),
+			    SPATE_F_ERR(err));
 	spate_fill_origin_down(spate_fill_of_source(c));
 	end(c, err == -ETIMEDOUT ? SPATE_FETCH_TIMEOUT : SPATE_FETCH_BAD_GATEWAY);
 }
@@ -423,7 +428,7 @@ static void on_head(struct spate_op *op, int res, unsigned flags)
 	}
 	if (res <= 0) {
 		if (!retry(c))
-			end_unreachable(c, res == 0 ? -ECONNRESET : res);
+			end_unreachable(c, res);
 		return;
 	}
 	c->len += (size_t)res;

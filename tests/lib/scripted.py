@@ -108,8 +108,9 @@ class ScriptedOrigin:
                 handler = self.handlers.get(request.target, _not_found)
                 if handler(conn, request) is False:
                     return
-        except OSError:
-            pass
+        except OSError as e:
+            if not self.stopping.is_set():
+                print(f"scripted origin: {len(self.requests)} requests: {e}")  # seen when the case fails
         finally:
             self.open.discard(s)
             s.close()
