@@ -134,21 +134,25 @@ PAIRS = {
 
 
 @pytest.fixture
-def shared_pages():
-    """200 more huge pages, given back afterwards; memif and vhost share their memory."""
-    added = huge_pages(200)
-    if added < 200:
+def shared_pages(work):
+    """EAL arguments for 200 more huge pages, given back afterwards; memif and vhost share their memory by file."""
+    added, mounted = huge_pages(200), work / "huge"
+    try:
+        if added < 200:
+            pytest.skip("no huge pages are to be had")
+        mounted.mkdir()
+        subprocess.run(["mount", "-t", "hugetlbfs", "none", mounted], check=True)
+        yield ["--huge-dir", str(mounted)]
+        subprocess.run(["umount", mounted], check=True)
+    finally:
         huge_pages(-added)
-        pytest.skip("no huge pages are to be had")
-    yield
-    huge_pages(-added)
 
 
 @pytest.mark.parametrize("device", PAIRS)
-def test_two_stacks_of_ours_over_shared_memory(device, build, echo, work, shared_pages):
+def test_two_stacks_of_ours_over_shared_memory(device, shared_pages, build, echo, work):
     """2,000 datagrams of all sizes there and back, payload straight from where it lies (or copied: virtio-user)."""
     one, other = ([a.format(work / "socket") for a in eal] for eal in PAIRS[device])
-    common = ["--no-pci", "-m", "128", "--file-prefix"]
+    common = ["--no-pci", "-m", "128", *shared_pages, "--file-prefix"]
     echo(["-a", "10.88.0.1/24"], [*common, f"one{os.getpid()}", *one])
     done = subprocess.run([build / "tests/lib/net_echo", "-a", "10.88.0.2/24", "-p", "10.88.0.1", "--", *common,
                            f"two{os.getpid()}", *other], capture_output=True, text=True, timeout=60, check=False)
