@@ -97,6 +97,7 @@ static int open_port(struct spate_dpdk *d, unsigned i, const struct spate_arena_
 		.naddresses = p->addresses_count,
 		.gateways = (const uint8_t(*)[16])d->gateways[i],
 		.ngateways = p->gateways_count,
+		.routers = p->routers == SPATE_ROUTERS_ADVERTISED,
 		.vlan = (uint16_t)p->vlan,
 		.tap_fd = -1,
 	};

@@ -106,8 +106,11 @@ static void read_clock(struct spate_worker *w)
 static int add_port(struct backend *b, const struct spate_worker *w, const struct spate_dpdk_if *f,
 		    const char **why)
 {
-	struct spate_net_iface_setup is = {
-		.port = f->port, .queue = w->id, .vlan = f->vlan, .quiet = w->id != 0};
+	struct spate_net_iface_setup is = {.port = f->port,
+					   .queue = w->id,
+					   .vlan = f->vlan,
+					   .quiet = w->id != 0,
+					   .routers = f->routers};
 	uint8_t any[16];
 	int i = spate_net_add_iface(b->net, &is), err;
 

@@ -26,6 +26,7 @@ struct spate_dpdk_if {
 	unsigned naddresses;
 	const uint8_t (*gateways)[16];
 	unsigned ngateways;
+	bool routers;  /* follow router advertisements */
 	uint16_t vlan; /* 0: untagged */
 	int tap_fd;    /* the kernel's side of what is not ours, a TAP; -1: none */
 };

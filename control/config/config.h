@@ -29,6 +29,7 @@
 
 enum spate_config_backend { SPATE_BACKEND_SOCKETS, SPATE_BACKEND_DPDK };
 enum spate_config_exception { SPATE_EXCEPTION_NONE, SPATE_EXCEPTION_TAP };
+enum spate_config_routers { SPATE_ROUTERS_STATIC, SPATE_ROUTERS_ADVERTISED };
 enum spate_config_idle { SPATE_IDLE_ADAPTIVE, SPATE_IDLE_SPIN };
 enum spate_config_swarms { SPATE_SWARMS_PUBLISHED, SPATE_SWARMS_OPEN };
 enum spate_config_congestion { SPATE_CC_CUBIC, SPATE_CC_BBR };
@@ -83,8 +84,9 @@ struct spate_config_port {
 	uint32_t gateways_count;
 	uint32_t *cores;
 	uint32_t cores_count;
-	uint32_t vlan; /* 0: untagged */
-	uint32_t mtu;  /* 0: the device's */
+	uint32_t routers; /* enum spate_config_routers */
+	uint32_t vlan;    /* 0: untagged */
+	uint32_t mtu;     /* 0: the device's */
 	struct spate_config_where where;
 };
 

@@ -187,6 +187,20 @@ static void gateway(const struct spate_config_port *p, unsigned i, const char *n
 				   g->text);
 }
 
+/* A port without an IPv6 address has no IPv6: nobody would hear what routers say. */
+static void routers(const struct spate_config_port *p, const char *name,
+		    struct spate_config_report *r)
+{
+	bool v6 = p->routers == SPATE_ROUTERS_STATIC;
+
+	for (unsigned i = 0; i < p->addresses_count; i++)
+		v6 |= p->addresses[i].v6;
+	if (!v6)
+		spate_report_error(r, name, &p->where,
+				   "dpdk.ports[].routers: \"advertised\" needs an IPv6 address "
+				   "among the port's addresses");
+}
+
 /* The edge answers on the addresses of its ports; listen picks among them. */
 static void dpdk_addresses(const struct spate_config *cfg, const char *name, enum spate_param_id id,
 			   const struct spate_config_addr *list, unsigned count,
@@ -241,6 +255,7 @@ static void dpdk(const struct spate_config *cfg, const char *name, struct spate_
 						   p->addresses[j].v6 ? "/64" : "/24");
 		for (unsigned j = 0; j < p->gateways_count; j++)
 			gateway(p, j, name, r);
+		routers(p, name, r);
 	}
 }
 

@@ -1,7 +1,7 @@
 /*
  * board.h: what one worker finds out and all need: a neighbour's address (the answer to an ARP
- * request arrives at one queue, whoever asked), and ICMP errors (they are hashed by the router's
- * address, not the connection's).
+ * request arrives at one queue, whoever asked), what a router advertises (one queue again), and
+ * ICMP errors (they are hashed by the router's address, not the connection's).
  *
  *   worker: spate_net_board_post()   rare: behind a spinlock
  *   others: spate_net_board_read()   each turn: one load when nothing is new
@@ -27,11 +27,19 @@ struct spate_net_post {
 	uint8_t type; /* enum below */
 	uint8_t worker, iface;
 	bool solicited;
-	uint8_t mac[6];
-	uint8_t ip[16];
-	struct spate_net_event event;
+	uint8_t mac[6]; /* NEIGHBOUR; ROUTER: zero when it did not say */
+	uint8_t ip[16]; /* the neighbour's, the router's; PREFIX: all behind it is zero */
+	union {
+		struct spate_net_event event;
+		struct {                     /* ROUTER, PREFIX */
+			uint32_t lifetime_s; /* 0: no more */
+			uint32_t mtu;        /* ROUTER; 0: did not say */
+			uint8_t preference;  /* ROUTER */
+			uint8_t prefix;      /* PREFIX: bits */
+		} heard;
+	};
 };
-enum { SPATE_POST_NEIGHBOUR, SPATE_POST_EVENT };
+enum { SPATE_POST_NEIGHBOUR, SPATE_POST_EVENT, SPATE_POST_ROUTER, SPATE_POST_PREFIX };
 
 static_assert(sizeof(struct spate_net_post) <= SPATE_BOARD_WORDS * 8, "a post fits a slot");
 

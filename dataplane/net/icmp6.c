@@ -1,6 +1,6 @@
 /*
- * icmp6.c: ICMPv6 (RFC 4443, RFC 8201): echo, errors, and where neighbour discovery and MLD
- * branch off.
+ * icmp6.c: ICMPv6 (RFC 4443, RFC 8201): echo, errors, and where neighbour and router discovery
+ * and MLD branch off.
  */
 #include "dataplane/net/internal.h"
 
@@ -9,6 +9,7 @@
 #define ECHO_REQUEST 128
 #define ECHO_REPLY   129
 #define MLD_QUERY    130
+#define RA           134
 #define NS           135
 #define NA           136
 
@@ -44,7 +45,7 @@ static enum spate_net_verdict echo(struct spate_net *n, const struct view *v, co
 {
 	const uint8_t *src = v->ip + 24;
 
-	if (len > SCRATCH_BYTES || len + 40 > n->iface[v->iface].mtu || ip_is_zero(v->ip + 8))
+	if (len > SCRATCH_BYTES || len + 40 > n->iface[v->iface].mtu6 || ip_is_zero(v->ip + 8))
 		return SPATE_NET_DROP_ICMP;
 	if (!spate_net_bucket_take(&n->icmp, n->now_us))
 		return SPATE_NET_DROP_ICMP_RATE;
@@ -92,6 +93,8 @@ enum spate_net_verdict spate_net_icmp6_input(struct spate_net *n, const struct v
 	case NS:
 	case NA:
 		return spate_net_nd_input(n, v, icmp, len);
+	case RA:
+		return spate_net_router_input(n, v, icmp, len);
 	case MLD_QUERY:
 		/* Queries come from a router on the link, with hop limit 1 (RFC 3810 5.1.14). */
 		if (v->ip[7] != 1 || !is_link_local(v->ip + 8) ||
@@ -100,7 +103,6 @@ enum spate_net_verdict spate_net_icmp6_input(struct spate_net *n, const struct v
 		spate_net_mld_report(n, v->iface);
 		return SPATE_NET_ND;
 	default:
-		return SPATE_NET_DROP_ICMP; /* redirects and router advertisements are not followed
-					     */
+		return SPATE_NET_DROP_ICMP; /* redirects are not followed */
 	}
 }

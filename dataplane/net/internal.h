@@ -61,15 +61,33 @@ struct route {
 	uint8_t iface;
 	bool direct;
 	uint8_t gateway[16];
+	uint64_t until_us; /* 0: configured. Else a router said so */
+};
+
+struct router {
+	uint8_t ip[16];
+	uint8_t preference; /* RFC 4191: 0 low, 1 medium, 2 high */
+	uint64_t until_us;
+};
+
+/* What an interface that follows router advertisements knows (router.c). */
+struct routers {
+	bool followed;
+	uint8_t solicits; /* to be sent yet */
+	uint8_t n;
+	uint64_t solicit_us; /* when the next one goes */
+	struct router list[SPATE_NET_ROUTERS];
 };
 
 struct iface {
 	struct spate_net_if hot;
 	uint8_t mac[6];
 	uint16_t vlan, mtu;
+	uint16_t mtu6; /* of IPv6: a router may lower it */
 	uint8_t l2_len;
 	bool quiet;
 	uint64_t mac_cmp; /* mac in the low six bytes of a little-endian load */
+	struct routers routers;
 };
 
 /*
@@ -109,6 +127,7 @@ struct spate_net {
 	struct neigh neigh[SPATE_NET_NEIGHBOURS];
 	unsigned neigh_high; /* entries ever used: the scan ends here */
 	uint64_t neigh_due_us;
+	uint64_t router_due_us;
 
 	struct spate_pkt_tx parked[PARKED_MAX];
 	uint8_t parked_free[PARKED_MAX];
@@ -163,6 +182,20 @@ static inline bool ip_is_zero(const uint8_t ip[16])
 static inline bool is_link_local(const uint8_t ip[16])
 {
 	return ip[0] == 0xfe && (ip[1] & 0xc0) == 0x80;
+}
+
+/* Bits of 16-byte addresses that agree, up to `bits`. */
+static inline bool same_prefix(const uint8_t a[16], const uint8_t b[16], unsigned bits)
+{
+	unsigned bytes = bits / 8, rest = bits % 8;
+
+	return memcmp(a, b, bytes) == 0 &&
+	       (rest == 0 || ((a[bytes] ^ b[bytes]) & (0xff00 >> rest) & 0xff) == 0);
+}
+
+static inline bool has_mac(const struct neigh *e)
+{
+	return e->state >= NEIGH_REACHABLE && e->state <= NEIGH_PROBE;
 }
 
 static inline void drop(struct spate_net *n, enum spate_net_verdict v)
@@ -245,6 +278,23 @@ void spate_net_moved(struct spate_net *n); /* a path may lead elsewhere now: hot
 void spate_net_neigh_tick(struct spate_net *n);
 bool spate_net_neigh_park(struct spate_net *n, struct neigh *e, struct spate_txq *q);
 
+/* --- routers --- */
+enum spate_net_verdict spate_net_router_input(struct spate_net *n, const struct view *v,
+					      const uint8_t *icmp, uint32_t len);
+/* A finding of this worker or another: SPATE_POST_ROUTER or SPATE_POST_PREFIX. */
+void spate_net_router_heard(struct spate_net *n, const struct spate_net_post *p);
+/* A neighbour did not answer: when it is the router in use, another one's turn comes. */
+void spate_net_router_failed(struct spate_net *n, const struct neigh *e);
+/* A neighbour says that it is no router (any more). */
+void spate_net_router_left(struct spate_net *n, unsigned iface, const uint8_t ip[16]);
+void spate_net_router_solicit(struct spate_net *n, unsigned iface); /* from now on */
+void spate_net_router_tick(struct spate_net *n);
+
+uint64_t spate_net_random(struct spate_net *n); /* for spreading in time, not for secrets */
+/* Keeps the table sorted, longest prefix first; among equals the first one stays first. */
+int spate_net_route_insert(struct spate_net *n, const struct route *r);
+void spate_net_route_remove(struct spate_net *n, struct route *r);
+const uint8_t *spate_net_link_local(const struct spate_net *n, unsigned iface); /* NULL: no IPv6 */
 const struct route *spate_net_route_find(const struct spate_net *n, const uint8_t dst[16]);
 const struct address *spate_net_address_find(const struct spate_net *n, const uint8_t ip[16]);
 /* The best source address towards dst on iface, or NULL. */

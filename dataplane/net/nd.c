@@ -9,6 +9,7 @@
 #define NA             136
 #define OPT_SOURCE_MAC 1
 #define OPT_TARGET_MAC 2
+#define NA_ROUTER      0x80
 #define NA_SOLICITED   0x40
 #define NA_OVERRIDE    0x20
 #define MLD2_REPORT    143
@@ -160,16 +161,17 @@ static enum spate_net_verdict advertisement(struct spate_net *n, const struct vi
 	spate_net_neigh_share(n, v->iface, target, mac, solicited);
 	if (e == NULL)
 		return SPATE_NET_ND; /* 7.2.5: not a neighbour we care for */
+	/* Without override a known address is not replaced. */
+	if (mac != NULL && !override && has_mac(e) && memcmp(e->mac, mac, 6) != 0)
+		return SPATE_NET_ND;
+	if (!(m[4] & NA_ROUTER))
+		spate_net_router_left(n, v->iface, target);
 	if (mac == NULL) {
 		if (solicited)
 			spate_net_neigh_confirmed(
 				n, e); /* an answer to a unicast probe may leave it out */
 		return SPATE_NET_ND;
 	}
-	/* Without override a known address is not replaced. */
-	if (!override && e->state >= NEIGH_REACHABLE && e->state <= NEIGH_PROBE &&
-	    memcmp(e->mac, mac, 6) != 0)
-		return SPATE_NET_ND;
 	spate_net_neigh_learn(n, v->iface, target, mac, solicited, false);
 	return SPATE_NET_ND;
 }
@@ -215,11 +217,8 @@ static void report(struct spate_net *n, unsigned iface, const uint8_t from[16],
 /* Sent from the link-local address (RFC 3810 5.2.13). */
 void spate_net_mld_report(struct spate_net *n, unsigned iface)
 {
-	const uint8_t *from = NULL;
+	const uint8_t *from = spate_net_link_local(n, iface);
 
-	for (unsigned i = 0; i < n->naddresses; i++)
-		if (n->address[i].link_local && n->address[i].iface == iface)
-			from = n->address[i].ip;
 	for (unsigned i = 0; i < n->naddresses && from != NULL; i++)
 		if (!is_ip4(n->address[i].ip) && n->address[i].iface == iface)
 			report(n, iface, from, n->address[i].ip);

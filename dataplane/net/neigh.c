@@ -30,12 +30,17 @@ static unsigned hash(unsigned iface, const uint8_t ip[16])
 	return (unsigned)(a >> 40) % NEIGH_BUCKETS;
 }
 
-static uint64_t jitter(struct spate_net *n, uint64_t us)
+uint64_t spate_net_random(struct spate_net *n)
 {
 	n->seed ^= n->seed << 13;
 	n->seed ^= n->seed >> 7;
 	n->seed ^= n->seed << 17;
-	return us / 2 + n->seed % us;
+	return n->seed;
+}
+
+static uint64_t jitter(struct spate_net *n, uint64_t us)
+{
+	return us / 2 + spate_net_random(n) % us;
 }
 
 void spate_net_moved(struct spate_net *n)
@@ -79,11 +84,6 @@ static void drop_parked(struct spate_net *n, struct neigh *e)
 		drop(n, SPATE_NET_DROP_NO_NEIGHBOUR);
 	}
 	e->nparked = 0;
-}
-
-static bool has_mac(const struct neigh *e)
-{
-	return e->state >= NEIGH_REACHABLE && e->state <= NEIGH_PROBE;
 }
 
 /* A free entry, or the one in use longest ago that nobody is waiting for. */
@@ -249,6 +249,7 @@ static void fail(struct spate_net *n, struct neigh *e)
 {
 	drop_parked(n, e);
 	e->state = NEIGH_FAILED;
+	spate_net_router_failed(n, e);
 	spate_net_moved(n);
 	due(n, e, FAILED_US);
 }

@@ -3,7 +3,7 @@
  *
  *   rx burst ─ ethernet, vlan ─┬─ arp.c
  *                              ├─ ip4.c ─┬─ icmp4.c
- *                              └─ ip6.c ─┼─ icmp6.c, nd.c
+ *                              └─ ip6.c ─┼─ icmp6.c, nd.c, router.c
  *                                        └─ l4.c ──► in.tcp[], in.udp[]
  */
 #include <errno.h>
@@ -50,7 +50,7 @@ struct spate_net *spate_net_create(const struct spate_net_setup *setup)
 	n->icmp.tokens = n->icmp.rate;
 	n->post.tokens = n->post.rate;
 	memset(n->bucket, 0xff, sizeof(n->bucket));
-	n->neigh_due_us = UINT64_MAX;
+	n->neigh_due_us = n->router_due_us = UINT64_MAX;
 	for (unsigned i = 0; i < PARKED_MAX; i++)
 		n->parked_free[n->nparked_free++] = (uint8_t)i;
 	if (setup->board != NULL)
@@ -85,9 +85,10 @@ int spate_net_add_iface(struct spate_net *n, const struct spate_net_iface_setup 
 	memcpy(f->mac, caps->mac, 6);
 	memcpy(&f->mac_cmp, f->mac, 6);
 	f->vlan = setup->vlan;
-	f->mtu = setup->mtu != 0 ? setup->mtu : caps->mtu;
+	f->mtu = f->mtu6 = setup->mtu != 0 ? setup->mtu : caps->mtu;
 	f->l2_len = setup->vlan != 0 ? 18 : 14;
 	f->quiet = setup->quiet;
+	f->routers.followed = setup->routers;
 	f->hot.offloads = caps->tx_offloads;
 	f->hot.tso_max = caps->tso_max;
 	spate_txq_init(&f->hot.txq, setup->port, setup->queue);
@@ -95,8 +96,7 @@ int spate_net_add_iface(struct spate_net *n, const struct spate_net_iface_setup 
 	return (int)n->nifaces++;
 }
 
-/* Index of the first route with a shorter prefix keeps the table sorted, longest first. */
-static int insert_route(struct spate_net *n, const struct route *r)
+int spate_net_route_insert(struct spate_net *n, const struct route *r)
 {
 	unsigned at = 0;
 
@@ -108,6 +108,11 @@ static int insert_route(struct spate_net *n, const struct route *r)
 	n->route[at] = *r;
 	n->nroutes++;
 	return 0;
+}
+
+void spate_net_route_remove(struct spate_net *n, struct route *r)
+{
+	memmove(r, r + 1, (size_t)(&n->route[--n->nroutes] - r) * sizeof(*r));
 }
 
 static int add_address(struct spate_net *n, unsigned iface, const uint8_t ip[16], unsigned prefix)
@@ -125,7 +130,7 @@ static int add_address(struct spate_net *n, unsigned iface, const uint8_t ip[16]
 	if (is_ip4(ip))
 		memcpy(&n->addr4[n->naddr4++], ip + 12, 4);
 	memcpy(r.dst, ip, 16);
-	return insert_route(n, &r);
+	return spate_net_route_insert(n, &r);
 }
 
 /* RFC 4291 appendix A: the modified EUI-64 of the MAC address, so the same at each start. */
@@ -177,7 +182,7 @@ int spate_net_add_route(struct spate_net *n, const uint8_t dst[16], unsigned pre
 	r.iface = via->iface;
 	memcpy(r.dst, dst, 16);
 	memcpy(r.gateway, gateway, 16);
-	return insert_route(n, &r);
+	return spate_net_route_insert(n, &r);
 }
 
 void spate_net_announce(struct spate_net *n, uint64_t now_us)
@@ -193,19 +198,13 @@ void spate_net_announce(struct spate_net *n, uint64_t now_us)
 		else
 			spate_net_nd_announce(n, a->iface, a->ip);
 	}
-	for (unsigned i = 0; i < n->nifaces; i++)
-		if (!n->iface[i].quiet)
-			spate_net_mld_report(n, i);
+	for (unsigned i = 0; i < n->nifaces; i++) {
+		if (n->iface[i].quiet)
+			continue;
+		spate_net_mld_report(n, i);
+		spate_net_router_solicit(n, i);
+	}
 	spate_net_flush(n);
-}
-
-/* Bits of 16-byte addresses that agree, up to `bits`. */
-static bool same_prefix(const uint8_t a[16], const uint8_t b[16], unsigned bits)
-{
-	unsigned bytes = bits / 8, rest = bits % 8;
-
-	return memcmp(a, b, bytes) == 0 &&
-	       (rest == 0 || ((a[bytes] ^ b[bytes]) & (0xff00 >> rest) & 0xff) == 0);
 }
 
 const struct route *spate_net_route_find(const struct spate_net *n, const uint8_t dst[16])
@@ -222,6 +221,14 @@ const struct address *spate_net_address_find(const struct spate_net *n, const ui
 	for (unsigned i = 0; i < n->naddresses; i++)
 		if (memcmp(n->address[i].ip, ip, 16) == 0)
 			return &n->address[i];
+	return NULL;
+}
+
+const uint8_t *spate_net_link_local(const struct spate_net *n, unsigned iface)
+{
+	for (unsigned i = 0; i < n->naddresses; i++)
+		if (n->address[i].link_local && n->address[i].iface == iface)
+			return n->address[i].ip;
 	return NULL;
 }
 
@@ -292,14 +299,18 @@ static bool not_ours(enum spate_net_verdict v)
 	       v == SPATE_NET_DROP_ICMP || v == SPATE_NET_DROP_ICMP_QUOTE ||
 	       v == SPATE_NET_DROP_ETHERTYPE || v == SPATE_NET_DROP_VLAN ||
 	       v == SPATE_NET_DROP_IP_NOT_US || v == SPATE_NET_DROP_PROTOCOL ||
-	       v == SPATE_NET_DROP_UDP_PORT;
+	       v == SPATE_NET_DROP_UDP_PORT || v == SPATE_NET_DROP_ROUTER_STATIC;
 }
 
-/* Answers to the questions of the kernel behind the exception path look like answers to ours. */
+/*
+ * Answers to the questions of the kernel behind the exception path look like answers to ours, and
+ * what a router says is for every host.
+ */
 static bool for_both(enum spate_net_verdict v, const struct spate_pkt_rx *pkt)
 {
-	return !(pkt->data[0] & 1) &&
-	       (v == SPATE_NET_ARP || v == SPATE_NET_DROP_ARP || v == SPATE_NET_ND);
+	return v == SPATE_NET_ROUTER ||
+	       (!(pkt->data[0] & 1) &&
+		(v == SPATE_NET_ARP || v == SPATE_NET_DROP_ARP || v == SPATE_NET_ND));
 }
 
 static enum spate_net_verdict input(struct spate_net *n, unsigned i, struct spate_pkt_rx *pkt,
@@ -385,8 +396,12 @@ static void read_board(struct spate_net *n, struct spate_net_in *in)
 			continue;
 		if (p.type == SPATE_POST_EVENT)
 			in->events[in->nevents++] = p.event;
-		else if (p.iface < n->nifaces)
+		else if (p.iface >= n->nifaces)
+			continue;
+		else if (p.type == SPATE_POST_NEIGHBOUR)
 			spate_net_neigh_learn(n, p.iface, p.ip, p.mac, p.solicited, false);
+		else
+			spate_net_router_heard(n, &p);
 	}
 }
 
@@ -398,7 +413,9 @@ uint64_t spate_net_tick(struct spate_net *n, uint64_t now_us, struct spate_net_i
 		read_board(n, in);
 	if (now_us >= n->neigh_due_us)
 		spate_net_neigh_tick(n);
-	return n->neigh_due_us;
+	if (now_us >= n->router_due_us)
+		spate_net_router_tick(n);
+	return n->neigh_due_us < n->router_due_us ? n->neigh_due_us : n->router_due_us;
 }
 
 void spate_net_flush(struct spate_net *n)

@@ -44,7 +44,9 @@
 
 #define SPATE_NET_IFACES     4
 #define SPATE_NET_ADDRESSES  32 /* over all interfaces, link-local ones included */
-#define SPATE_NET_ROUTES     32
+#define SPATE_NET_ROUTES     72 /* of the addresses, gateways, and what routers say */
+#define SPATE_NET_ROUTERS    4  /* an interface: default routers that are remembered, */
+#define SPATE_NET_PREFIXES   8  /* and prefixes that are on its link */
 #define SPATE_NET_NEIGHBOURS 1024
 #define SPATE_NET_EVENTS     SPATE_BURST
 
@@ -148,7 +150,8 @@ struct spate_net_iface_setup {
 	unsigned queue;
 	uint16_t vlan; /* tag to use; 0: untagged */
 	uint16_t mtu;  /* 0: the port's */
-	bool quiet;    /* not the first worker: no gratuitous ARP, no DAD */
+	bool quiet;    /* not the first worker: no gratuitous ARP, no DAD, no solicitations */
+	bool routers;  /* follow router advertisements; routes that are added here go first */
 };
 
 struct spate_net;
@@ -163,7 +166,10 @@ int spate_net_add_address(struct spate_net *n, unsigned iface, const uint8_t ip[
 /* gateway: must be on a link we have an address on. */
 int spate_net_add_route(struct spate_net *n, const uint8_t dst[16], unsigned prefix,
 			const uint8_t gateway[16]);
-/* Says who we are (gratuitous ARP, unsolicited NA); after set-up, and when the link comes up. */
+/*
+ * Says who we are (gratuitous ARP, unsolicited NA), and asks for routers where they are followed;
+ * after set-up, and when the link comes up.
+ */
 void spate_net_announce(struct spate_net *n, uint64_t now_us);
 
 void spate_net_rx(struct spate_net *n, unsigned iface, struct spate_pkt_rx *pkts, unsigned count,

@@ -45,9 +45,11 @@ void spate_net_pmtu(struct spate_net *n, const uint8_t remote[16], uint32_t mtu,
 	spate_net_moved(n);
 }
 
-static uint16_t path_mtu(const struct spate_net *n, const uint8_t remote[16], uint16_t link)
+static uint16_t path_mtu(const struct spate_net *n, unsigned iface, const uint8_t remote[16])
 {
 	const struct pmtu *p = &n->pmtu[pmtu_slot(remote)];
+	const struct iface *f = &n->iface[iface];
+	uint16_t link = is_ip4(remote) ? f->mtu : f->mtu6;
 
 	if (p->mtu == 0 || p->mtu >= link || n->now_us >= p->until_us ||
 	    memcmp(p->ip, remote, 16) != 0)
@@ -89,7 +91,6 @@ int spate_net_path(struct spate_net *n, struct spate_net_path *p, uint8_t proto,
 
 	memset(p, 0, sizeof(*p));
 	p->iface = r->iface;
-	p->mtu = path_mtu(n, remote, f->mtu);
 	p->l2_len = f->l2_len;
 	memcpy(p->head + 6, f->mac, 6);
 	if (f->vlan != 0) {
@@ -142,6 +143,7 @@ bool spate_net_resolve(struct spate_net *n, struct spate_net_path *p)
 	spate_net_path_addrs(p, local, remote);
 	p->gen = 0;
 	p->neigh = NEIGH_NONE;
+	p->mtu = path_mtu(n, p->iface, remote);
 	const struct route *r = spate_net_route_find(n, remote);
 
 	if (r == NULL || r->iface != p->iface)

@@ -38,7 +38,7 @@ static void test_the_configuration_of_the_design(void **state)
 			  "dpdk:\n"
 			  "  eal:    [\"--no-pci\", \"--vdev=net_af_packet0,iface=veth0\"]\n"
 			  "  ports:  [{addresses: [\"10.0.0.1/24\", \"fd00::1/64\"], "
-			  "gateway: \"10.0.0.254\", cores: [0, 3]}]\n");
+			  "gateway: \"10.0.0.254\", routers: advertised, cores: [0, 3]}]\n");
 
 	assert_int_equal(c->listen_count, 2);
 	assert_true(c->listen[1].v6);
@@ -62,6 +62,7 @@ static void test_the_configuration_of_the_design(void **state)
 	assert_int_equal(c->dpdk.ports_count, 1);
 	assert_int_equal(c->dpdk.ports[0].addresses[1].prefix, 64);
 	assert_int_equal(c->dpdk.ports[0].gateways_count, 1);
+	assert_int_equal(c->dpdk.ports[0].routers, SPATE_ROUTERS_ADVERTISED);
 	assert_int_equal(c->dpdk.ports[0].cores[1], 3);
 	spate_config_free(c);
 }

@@ -134,6 +134,9 @@ static const struct {
 	 "addresses"},
 	{ORIGIN "dpdk: {ports: [{addresses: [10.0.0.1/24], gateway: [10.0.0.2, 10.0.0.3]}]}\n",
 	 "t.yaml:2:63: dpdk.ports[].gateway: a second one for IPv4"},
+	{ORIGIN "dpdk: {ports: [{addresses: [10.0.0.1/24], routers: advertised}]}\n",
+	 "t.yaml:2:16: dpdk.ports[].routers: \"advertised\" needs an IPv6 address among the port's "
+	 "addresses"},
 };
 
 static void test_with_dpdk_listen_names_an_address_of_a_port(void **state)
