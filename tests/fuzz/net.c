@@ -1,12 +1,12 @@
 /*
  * Frames from the wire into net/: ethernet, VLAN, ARP, IPv4, IPv6, ND, ICMP, UDP. State lives
- * through one input (the neighbour table, rate limits), time is the fuzzer's, and at the end
- * every buffer must be back.
+ * through one input (the neighbour table, routers, rate limits), time is the fuzzer's, and at the
+ * end every buffer must be back.
  *
  * Input: records of: 1 byte of what to do, then for a frame 2 bytes of length and the frame.
  *   0x00-0x7f  a frame arrives; bit 0: its checksums are made right, to reach the deeper parts
  *   0x80-0xbf  time passes: the low six bits times 100 ms
- *   0xc0-0xff  something of ours is sent to one of four peers
+ *   0xc0-0xff  something of ours is sent to one of four peers, bit 4: behind a router
  */
 #include <stdlib.h>
 
@@ -99,7 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct spate_mem_setup ms = {.tx_packets = 64, .rx_packets = 64};
 	struct spate_net_setup ns = {.seed = 1};
-	struct spate_net_iface_setup is = {0};
+	struct spate_net_iface_setup is = {.routers = true};
 	static struct spate_net_in in;
 	static uint8_t frame[2048];
 	uint8_t ip[16], any[16] = {0}, sink[2048];
@@ -146,6 +146,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			struct spate_net_path p;
 
 			(op & 4 ? put_ip6 : put_ip4)(ip, (uint8_t)(2 + (op & 3)));
+			ip[7] = op & 16 && op & 4;
 			if (spate_net_path(net, &p, 17, any, 7, ip, 9, now) == 0)
 				spate_net_udp_send(net, &p, frame, op & 8 ? 10 : 1000);
 		}
