@@ -1,5 +1,6 @@
 """port/ and net/ against the kernel, without TCP: ARP, ND, echo and UDP over DPDK's virtual devices, by net_echo
-(tests/lib/net_echo.c); what the start says when it cannot be; and the impaired link that other tests stand on."""
+(tests/lib/net_echo.c); what the start says when it cannot be; the impaired link that other tests stand on; and the
+whole edge where a router tells it the way."""
 import json
 import os
 import re
@@ -24,6 +25,16 @@ def place(tmp_path):
     yield made
     made.close()
     backend.teardown()
+
+
+@pytest.fixture(scope="session")
+def backend():
+    """For edge_over: this file is about af_packet, whatever the suite runs over."""
+    made = AfPacket()
+    made.prefix = "sr"
+    made.setup(None)
+    yield made
+    made.teardown()
 
 
 def inside(place, *argv):
@@ -86,6 +97,54 @@ def test_ping_and_udp_over_af_packet(place, echo):
     p.end(5)
     counts = dict(line.split() for line in p.out.read_text().splitlines() if line.count(" ") == 1)
     assert counts["ECHO"] == "12" and counts["UDP"] == "10" and counts["tx_out"] == "0", counts
+
+
+# A router: waits for a solicitation and advertises itself. argv is the interface.
+ROUTER = """
+import fcntl, socket, struct, sys, time
+i = socket.if_nametoindex(sys.argv[1])
+s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+mac = fcntl.ioctl(s, 0x8927, struct.pack("256s", sys.argv[1].encode()))[18:24]  # SIOCGIFHWADDR
+s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, socket.inet_pton(socket.AF_INET6, "ff02::2") + struct.pack("I", i))
+s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, i)
+s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+end = time.monotonic() + 15
+while True:
+    s.settimeout(end - time.monotonic())
+    asked, (who, *_) = s.recvfrom(2000)
+    if asked[0] == 133 and asked[8:10] == b"\\1\\1" and mac != asked[10:16]:
+        break
+assert who.startswith("fe80::") and len(asked) == 16, (who, asked)
+s.sendto(struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 600, 0, 0) + b"\\1\\1" + mac + struct.pack("!BBHI", 5, 1, 0, 1400),
+         ("ff02::1", 0, 0, i))
+"""
+
+
+def test_an_edge_without_a_gateway_follows_the_router(edge_over, sample, monkeypatch):
+    """Viewers behind a router: two workers, one of which hears the advertisement. Each viewer may meet either worker."""
+    plain = AfPacket.Place.config
+
+    def advertised(self, workers):
+        config = plain(self, workers)
+        config["dpdk"]["ports"][0]["routers"] = "advertised"
+        return config
+
+    monkeypatch.setattr(AfPacket.Place, "config", advertised)
+    edge = edge_over(sample, workers=2)
+    place, far = edge.place, "2001:db8:77::2"
+    ip(f"addr add {far}/128 dev lo", ns=place.ns.name)
+    # Its neighbour advertisements say that it is a router.
+    inside(place, "sysctl", "-qw", f"net.ipv6.conf.{place.peer}.forwarding=1")
+
+    def fetch(seconds):
+        return edge.run("curl", "-sSg", "-m", seconds, "--interface", far, edge.url("/0/init.mp4", 6))
+
+    assert fetch(1).returncode == 28  # no way back
+    inside(place, "/usr/bin/python3", "-c", ROUTER, place.peer)
+    wait_until(lambda: edge.metrics()["net_router"] == 1, 5, "the advertisement")
+    for _ in range(12):
+        done = fetch(5)
+        assert done.stdout == (sample / "0/init.mp4").read_bytes(), done.stderr
 
 
 # The test hosts' kernel has no VLANs, so the tagged side is a packet socket: argv is interface, our IP, the edge's.
