@@ -186,7 +186,7 @@ static int take(struct manifest *m, const char *text, size_t len)
 {
 	struct spate_mpd *mpd;
 	struct rep *reps = NULL;
-	int rc = spate_mpd_parse(text, len, m->url, NULL, &mpd);
+	int rc = spate_mpd_parse(text, len, m->url, NULL, &mpd, NULL);
 
 	if (rc < 0)
 		return rc;

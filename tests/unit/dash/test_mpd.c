@@ -1,4 +1,4 @@
-/* Manifests: which files a representation is made of. */
+/* Manifests: which files a representation is made of, and what is refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +15,7 @@ static const char *urls_of(const char *text)
 {
 	static char out[8192];
 	struct spate_mpd *mpd;
-	int rc = spate_mpd_parse(text, strlen(text), "/f/a/s.mpd", NULL, &mpd);
+	int rc = spate_mpd_parse(text, strlen(text), "/f/a/s.mpd", NULL, &mpd, NULL);
 	size_t n = 0;
 
 	if (rc < 0)
@@ -119,7 +119,7 @@ static void live_has_no_urls(void **state)
 	static const char text[] = MPD("type='dynamic'", REP("<BaseURL>v</BaseURL>"));
 	struct spate_mpd *mpd;
 
-	assert_int_equal(spate_mpd_parse(text, strlen(text), "/s.mpd", NULL, &mpd), 0);
+	assert_int_equal(spate_mpd_parse(text, strlen(text), "/s.mpd", NULL, &mpd, NULL), 0);
 	assert_true(mpd->dynamic);
 	assert_int_equal(mpd->n, 1);
 	assert_int_equal(mpd->reps[0].n, 0);
@@ -133,7 +133,7 @@ static void ids_are_unique(void **state)
 			"<BaseURL>2</BaseURL>") "</Period></MPD>";
 	struct spate_mpd *mpd;
 
-	assert_int_equal(spate_mpd_parse(text, strlen(text), "/s.mpd", NULL, &mpd), 0);
+	assert_int_equal(spate_mpd_parse(text, strlen(text), "/s.mpd", NULL, &mpd, NULL), 0);
 	assert_string_equal(mpd->reps[0].id, "v");
 	assert_string_equal(mpd->reps[1].id, "v~2");
 	spate_mpd_free(mpd);
@@ -151,10 +151,44 @@ static void what_is_refused(void **state)
 	assert_string_equal(urls_of(MPD("mediaPresentationDuration='PT1000000H'",
 					REP("<SegmentTemplate duration='1' media='$Number$'/>"))),
 			    "too big");
+	/* What would be the same file again and again, and what no end lets through. */
+	assert_string_equal(
+		urls_of(MPD("", REP("<SegmentTemplate media='a#$Number$'>"
+				    "<SegmentTimeline><S d='1' r='9000000000000000000'/>"
+				    "</SegmentTimeline></SegmentTemplate>"))),
+		"too big");
+	assert_string_equal(
+		urls_of(MPD("", REP("<SegmentTemplate media='$Number$' endNumber='1'>"
+				    "<SegmentTimeline><S d='1' r='9000000000000000000'/>"
+				    "</SegmentTimeline></SegmentTemplate>"))),
+		"/f/a/1");
+	assert_string_equal(urls_of(MPD("", REP("<SegmentTemplate media='$Number$' duration='1' "
+						"startNumber='3' endNumber='1'/>"))),
+			    "");
 	/* One representation's nonsense is its own. */
 	assert_string_equal(urls_of(MPD("", REP("<SegmentTemplate media='$Nonsense$'/>"))), "");
 	assert_string_equal(urls_of(MPD("", REP("<SegmentTemplate media='../../../x'/>"))), "");
 	assert_string_equal(urls_of(MPD("", REP(""))), "");
+}
+
+/* Few segments, but each of a long name: what is counted are the bytes. */
+static void long_names_are_bounded(void **state)
+{
+	static const char text[] = MPD("mediaPresentationDuration='PT50S'",
+				       REP("<SegmentTemplate duration='1' "
+					   "media='a-name-of-32-characters-$Number%08d$'/>"));
+	struct spate_mpd_options o = {.text = 50 * (5 + 32 + 1)};
+	struct spate_mpd *mpd;
+
+	assert_int_equal(spate_mpd_parse(text, strlen(text), "/f/a/s", &o, &mpd, NULL), 0);
+	spate_mpd_free(mpd);
+	o.text--;
+	assert_int_equal(spate_mpd_parse(text, strlen(text), "/f/a/s", &o, &mpd, NULL), -E2BIG);
+	/* Of BaseURLs too, which a level copies from the one above. */
+	o.text = 10;
+	static const char base[] = "<MPD><BaseURL>123456/</BaseURL><Period><BaseURL>7</BaseURL>"
+				   "</Period></MPD>";
+	assert_int_equal(spate_mpd_parse(base, strlen(base), "/s", &o, &mpd, NULL), -E2BIG);
 }
 
 int main(void)
@@ -171,6 +205,7 @@ int main(void)
 		cmocka_unit_test(live_has_no_urls),
 		cmocka_unit_test(ids_are_unique),
 		cmocka_unit_test(what_is_refused),
+		cmocka_unit_test(long_names_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
