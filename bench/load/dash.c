@@ -10,7 +10,6 @@
 
 #define SPREAD_S     2.0 /* viewers come one after the other within so much time */
 #define AGAIN_S      0.5 /* after a failure */
-#define PATH_MAX_LEN 512
 #define MANIFEST_MAX (4u << 20)
 
 enum viewer_state { TO_COME, MANIFEST, PLAYING, OVER };
@@ -21,7 +20,6 @@ struct viewer {
 	double at_s; /* when to look again */
 	double came_s;
 	struct load_player p;
-	char path[PATH_MAX_LEN];
 };
 
 struct load_dash {
@@ -33,7 +31,7 @@ struct load_dash {
 	size_t len;
 	const struct viewer *reader;
 	bool ready;
-	struct load_mpd mpd;
+	struct load_sets sets;
 	char why[160];
 };
 
@@ -66,7 +64,7 @@ void load_dash_destroy(struct load_dash *d)
 {
 	if (d == NULL)
 		return;
-	load_mpd_finish(&d->mpd);
+	load_sets_finish(&d->sets);
 	free(d->text);
 	free(d->v);
 	free(d);
@@ -99,18 +97,22 @@ static void ask_manifest(struct load_dash *d, struct viewer *v)
 
 static void ask_segment(struct load_dash *d, struct viewer *v, const struct load_player_want *w)
 {
-	const struct load_mpd_rep *r = &d->mpd.set[v->p.set[w->set]].rep[w->rep];
+	const struct spate_mpd_rep *r = d->sets.set[v->p.set[w->set]].rep[w->rep];
 	struct load_ask a = {.due_ns = d->conn[0].client->net->now_ns};
-	double end;
+	const struct spate_mpd_segment *s;
 
-	if (w->init ? !load_mpd_init(r, v->path, sizeof(v->path))
-		    : !load_mpd_segment(&d->mpd, r, w->segment, v->path, sizeof(v->path), &end)) {
-		snprintf(d->why, sizeof(d->why), "manifest: a segment's name cannot be made");
+	if (!w->init && w->segment >= r->nsegments) {
+		snprintf(d->why, sizeof(d->why),
+			 "manifest: a representation ends before the others of its set");
 		v->state = OVER;
 		return;
 	}
-	a.path = v->path;
-	a.path_len = (uint32_t)strlen(v->path);
+	s = w->init ? &r->init : &r->segments[w->segment];
+	a.path = r->urls[s->url]; /* of d->sets: it outlives the request */
+	a.path_len = (uint32_t)strlen(a.path);
+	a.ranged = s->range.first != 0 || s->range.last != UINT64_MAX;
+	a.first = s->range.first;
+	a.last = s->range.last < INT64_MAX ? s->range.last : INT64_MAX; /* "797-": to its end */
 	a.verify = d->o->verify != LOAD_VERIFY_NONE;
 	v->asking = true;
 	load_conn_ask(&d->conn[v - d->v], &a);
@@ -169,12 +171,12 @@ static void got_manifest(struct load_dash *d, struct viewer *v)
 			snprintf(d->why, sizeof(d->why), "manifest: larger than 4 MiB");
 			return;
 		}
-		if (load_mpd_parse(&d->mpd, d->text, d->len, path != NULL ? path : "/", d->why,
+		if (load_sets_init(&d->sets, d->text, d->len, path != NULL ? path : "/", d->why,
 				   sizeof(d->why)) != 0)
 			return;
 		d->ready = true;
 	}
-	load_player_init(&v->p, &d->mpd, &c, v->came_s);
+	load_player_init(&v->p, &d->sets, &c, v->came_s);
 	v->state = PLAYING;
 	v->at_s = 0;
 }

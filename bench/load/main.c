@@ -6,7 +6,7 @@
  *   loop.c      one a thread: who asks when; conn.c: requests on a connection; response.c: answers
  *   sockets.c, wire.c
  *               how bytes get there: the kernel's TCP, or Spate's own over DPDK
- *   dash.c      viewers of a manifest (mpd.c): what each would do (player.c)
+ *   dash.c      viewers of a manifest (sets.c): what each would do (player.c)
  *   hist.c      latency; report.c: figures for people and machines
  *   ceiling.c, canned.c
  *               what the generator itself can do

@@ -5,7 +5,7 @@
 
 #define EPSILON 1e-9
 
-static int find(const struct load_mpd *m, char kind)
+static int find(const struct load_sets *m, char kind)
 {
 	for (unsigned i = 0; i < m->nsets; i++)
 		if (m->set[i].kind == kind && m->set[i].nreps != 0)
@@ -13,7 +13,7 @@ static int find(const struct load_mpd *m, char kind)
 	return -1;
 }
 
-void load_player_init(struct load_player *p, const struct load_mpd *m,
+void load_player_init(struct load_player *p, const struct load_sets *m,
 		      const struct load_player_config *c, double now_s)
 {
 	int video = find(m, 'v'), audio = find(m, 'a');
@@ -29,7 +29,7 @@ void load_player_init(struct load_player *p, const struct load_mpd *m,
 		p->set[p->nsets++] = 0;
 }
 
-static const struct load_mpd_set *set_of(const struct load_player *p, unsigned i)
+static const struct load_set *set_of(const struct load_player *p, unsigned i)
 {
 	return &p->m->set[p->set[i]];
 }
@@ -98,13 +98,13 @@ static double throughput(const struct load_player *p)
 
 static void adapt(struct load_player *p)
 {
-	const struct load_mpd_set *s = set_of(p, 0);
+	const struct load_set *s = set_of(p, 0);
 	double can = throughput(p) * p->c.safety;
 	unsigned best = 0, was = p->rep[0];
 
 	if (s->kind == 'a' || p->nrates == 0)
 		return;
-	while (best + 1 < s->nreps && (double)s->rep[best + 1].bandwidth <= can)
+	while (best + 1 < s->nreps && (double)s->rep[best + 1]->bandwidth <= can)
 		best++;
 	if (best > was)
 		best = ahead(p) < p->c.start_s ? was : was + 1;
@@ -138,7 +138,7 @@ enum load_player_what load_player_next(struct load_player *p, double now_s,
 	if (i == 0)
 		adapt(p);
 	want->rep = p->rep[i];
-	want->init = set_of(p, i)->rep[want->rep].init != NULL && !p->has_init[i][want->rep];
+	want->init = set_of(p, i)->rep[want->rep]->has_init && !p->has_init[i][want->rep];
 	want->segment = p->next[i];
 	p->asked = *want;
 	return LOAD_PLAYER_FETCH;
@@ -147,8 +147,7 @@ enum load_player_what load_player_next(struct load_player *p, double now_s,
 void load_player_got(struct load_player *p, double now_s, uint64_t bytes, double took_s)
 {
 	const struct load_player_want *a = &p->asked;
-	const struct load_mpd_rep *r = &set_of(p, a->set)->rep[a->rep];
-	char path[2048];
+	const struct spate_mpd_rep *r = set_of(p, a->set)->rep[a->rep];
 	double end;
 
 	load_player_clock(p, now_s);
@@ -159,15 +158,15 @@ void load_player_got(struct load_player *p, double now_s, uint64_t bytes, double
 	if (bytes != 0)
 		p->rate[p->nrates++ % LOAD_PLAYER_SAMPLES] =
 			(double)bytes * 8 / (took_s > 1e-6 ? took_s : 1e-6);
-	if (!load_mpd_segment(p->m, r, a->segment, path, sizeof(path), &end))
-		end = p->end_s; /* the set ends before the presentation does */
+	/* A set may end before the presentation does. */
+	end = a->segment < r->nsegments ? load_sets_end(p->m, r, a->segment) : p->end_s;
 	if (a->set == 0)
 		p->played_bits += (end - p->fetched_s[0]) * (double)r->bandwidth;
 	p->fetched_s[a->set] = end;
 	p->next[a->set]++;
 	p->segments++;
 	/* Sets may end a little apart. */
-	if (p->next[a->set] >= load_mpd_segments(p->m, r))
+	if (p->next[a->set] >= r->nsegments)
 		p->fetched_s[a->set] = p->end_s;
 	play_if_enough(p);
 }

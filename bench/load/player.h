@@ -2,7 +2,7 @@
  * player.h: a DASH viewer as a model, without I/O and without a clock: what to fetch next, what is
  * in the buffer, when it plays and when it stalls.
  *
- *   load_player_init(&p, mpd, &config, now)
+ *   load_player_init(&p, sets, &config, now)
  *   what = load_player_next(&p, now, &want)   FETCH want, or WAIT until want.at_s, or FINISHED
  *   load_player_got(&p, now, bytes, took_s)   that segment has come
  *
@@ -14,7 +14,7 @@
 #ifndef SPATE_LOAD_PLAYER_H
 #define SPATE_LOAD_PLAYER_H
 
-#include "bench/load/mpd.h"
+#include "bench/load/sets.h"
 
 #define LOAD_PLAYER_SETS    2
 #define LOAD_PLAYER_SAMPLES 5
@@ -34,20 +34,20 @@ struct load_player_config {
 struct load_player_want {
 	unsigned set, rep;
 	bool init;        /* the initialization segment */
-	uint64_t segment; /* else this one */
+	uint32_t segment; /* else this one */
 	double at_s;
 };
 
 struct load_player {
-	const struct load_mpd *m;
+	const struct load_sets *m;
 	struct load_player_config c;
 	enum load_player_state state;
 	double end_s; /* of what is to be played */
 	double now_s, begin_s, position_s;
 	unsigned nsets, set[LOAD_PLAYER_SETS]; /* of m */
 	unsigned rep[LOAD_PLAYER_SETS];
-	bool has_init[LOAD_PLAYER_SETS][LOAD_MPD_REPS];
-	uint64_t next[LOAD_PLAYER_SETS];
+	bool has_init[LOAD_PLAYER_SETS][LOAD_REPS];
+	uint32_t next[LOAD_PLAYER_SETS];
 	double fetched_s[LOAD_PLAYER_SETS]; /* media time that is there, up to */
 	struct load_player_want asked;
 	double rate[LOAD_PLAYER_SAMPLES]; /* bit/s */
@@ -57,7 +57,7 @@ struct load_player {
 	unsigned stalls, switches, segments;
 };
 
-void load_player_init(struct load_player *p, const struct load_mpd *m,
+void load_player_init(struct load_player *p, const struct load_sets *m,
 		      const struct load_player_config *c, double now_s);
 enum load_player_what load_player_next(struct load_player *p, double now_s,
 				       struct load_player_want *want);

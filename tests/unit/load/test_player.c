@@ -9,7 +9,7 @@
 
 #include "bench/load/player.h"
 
-static struct load_mpd m;
+static struct load_sets m;
 static struct load_player p;
 static double now, rate_at_end;
 
@@ -27,13 +27,13 @@ static int setup(void **state)
 
 	(void)state;
 	now = 0;
-	return load_mpd_parse(&m, text, strlen(text), "/", why, sizeof(why));
+	return load_sets_init(&m, text, strlen(text), "/", why, sizeof(why));
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	load_mpd_finish(&m);
+	load_sets_finish(&m);
 	return 0;
 }
 
@@ -51,10 +51,10 @@ static void play(double bits_s, double until)
 			now = w.at_s;
 			continue;
 		}
-		double bits = 2 * (double)m.set[0].rep[w.rep].bandwidth;
+		double bits = 2 * (double)m.set[0].rep[w.rep]->bandwidth;
 
 		now += bits / bits_s;
-		rate_at_end = (double)m.set[0].rep[w.rep].bandwidth;
+		rate_at_end = (double)m.set[0].rep[w.rep]->bandwidth;
 		load_player_got(&p, now, (uint64_t)(bits / 8), bits / bits_s);
 	}
 	fail_msg("it never ends");
