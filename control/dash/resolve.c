@@ -52,22 +52,22 @@ static bool remove_dots(char *path)
 	return true;
 }
 
-/* Dots in a query mean nothing: look at the path only, then put the query behind it. */
+/* Dots in a query mean nothing: look at the path only, then move the query up behind it. */
 static bool remove_dots_before_query(char *url)
 {
 	char *query = strchr(url, '?');
-	char *copy;
-	bool ok;
 
-	if (query == NULL)
-		return remove_dots(url);
-	copy = strdup(query);
-	*query = '\0';
-	ok = copy != NULL && remove_dots(url);
-	if (ok)
-		strcat(url, copy); /* it only became shorter */
-	free(copy);
-	return ok;
+	if (query != NULL)
+		*query = '\0';
+	if (!remove_dots(url))
+		return false;
+	if (query != NULL) {
+		char *end = url + strlen(url); /* query at most */
+
+		*end = '?';
+		memmove(end + 1, query + 1, strlen(query + 1) + 1);
+	}
+	return true;
 }
 
 char *spate_mpd_resolve(const char *base, const char *reference, bool *elsewhere)
