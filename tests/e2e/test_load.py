@@ -1,5 +1,6 @@
 """spate-load against the edge: right payloads pass, and each way to be wrong is told from the others."""
 import json
+import shutil
 import subprocess
 import time
 
@@ -94,6 +95,24 @@ def test_viewers_play_in_real_time(edge, load):
     assert code == 0, said
     assert got["viewers finished"] == 5 and got["stalls"] == 0, said
     assert time.monotonic() - t >= 3, "three seconds of video cannot be watched in less"
+
+
+def test_viewers_play_parts_of_one_file(edge_over, folder, sample, load):
+    """SegmentList with mediaRange: what is fetched are ranges, and each viewer gets the same bytes."""
+    shutil.copy(sample / "ondemand/mid.mp4", folder)
+    ranges = "".join(f'<SegmentURL mediaRange="{at}-{at + 49999}"/>' for at in (1000, 51000, 101000))
+    (folder / "list.mpd").write_text(
+        '<MPD mediaPresentationDuration="PT3S"><Period><AdaptationSet contentType="video">'
+        '<Representation id="mid" bandwidth="400000"><BaseURL>mid.mp4</BaseURL><SegmentList duration="1">'
+        f'<Initialization range="0-796"/>{ranges}</SegmentList></Representation></AdaptationSet></Period></MPD>')
+    edge = edge_over(folder)
+    code, got, said = load(edge, "--dash", "-c", "3", "--together", "--start", "1s", "--verify", "first",
+                           edge.url("/list.mpd"))
+    assert code == 0, said
+    assert got["viewers finished"] == 3 and got["wrong"] == 0, said
+    assert got["verified"] == got["answers"] == 3 * (1 + 1 + 3), said
+    parts = {line.get("range") for line in edge.log(15) if line["url"] == "/mid.mp4"}
+    assert parts == {"bytes=0-796", "bytes=1000-50999", "bytes=51000-100999", "bytes=101000-150999"}
 
 
 def test_a_slow_origin_stalls_viewers(scripted, sample, load):
