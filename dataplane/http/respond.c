@@ -5,6 +5,7 @@
  * The origin's own lines (Content-Type, ETag, Date, ...) come ready made in the object's meta; here
  * are added only those that depend on the request or on the time. The body is never touched.
  */
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -341,6 +342,7 @@ static bool respond_one(struct spate_http_conn *c, const struct spate_http_reque
 	unsigned status = m->status;
 	struct head h;
 
+	assert((o == NULL) == (body_off != NULL && body_len != NULL));
 	if (status == 200) {
 		struct spate_validators v = {
 			.etag = {m->head + m->etag_off, m->etag_len},
