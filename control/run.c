@@ -327,7 +327,8 @@ static void add_listener(struct spate_listener *l, const struct spate_config_add
 	l->accept = accept;
 }
 
-/* A kernel may keep one for root: then its own default serves viewers as well, and is better than no edge. */
+/* A kernel may keep one for root: then its own default serves viewers as well, and is better than
+ * no edge. */
 static const char *kernel_congestion(const struct spate_config *cfg)
 {
 	const char *name = cfg->tcp.congestion == SPATE_CC_BBR ? "bbr" : "cubic";

@@ -59,7 +59,7 @@ unsigned spate_merkle_proof(const struct spate_torrent_file *f, uint32_t base, u
 	    (uint64_t)index + length > (1ull << (layers - base)))
 		return 0;
 	if (out == NULL) {
-		*cost = (uint64_t)f->nleaves + layers * layers;
+		*cost = (uint64_t)f->nleaves + (uint64_t)layers * layers;
 		return 1;
 	}
 	for (uint32_t i = 0; i < length; i++)

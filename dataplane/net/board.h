@@ -41,7 +41,8 @@ struct spate_net_post {
 };
 enum { SPATE_POST_NEIGHBOUR, SPATE_POST_EVENT, SPATE_POST_ROUTER, SPATE_POST_PREFIX };
 
-static_assert(sizeof(struct spate_net_post) <= SPATE_BOARD_WORDS * 8, "a post fits a slot");
+static_assert(sizeof(struct spate_net_post) <= SPATE_BOARD_WORDS * sizeof(uint64_t),
+	      "a post fits a slot");
 
 struct spate_net_board {
 	_Atomic uint64_t next;

@@ -278,6 +278,14 @@ void spate_net_moved(struct spate_net *n); /* a path may lead elsewhere now: hot
 void spate_net_neigh_tick(struct spate_net *n);
 bool spate_net_neigh_park(struct spate_net *n, struct neigh *e, struct spate_txq *q);
 
+/* RFC 4861 4.6: none is empty, and the last one ends where the message does. */
+bool spate_net_nd_options_whole(const uint8_t *p, uint32_t len);
+
+static inline const uint8_t *nd_option_next(const uint8_t *p)
+{
+	return p + p[1] * (size_t)8;
+}
+
 /* --- routers --- */
 enum spate_net_verdict spate_net_router_input(struct spate_net *n, const struct view *v,
 					      const uint8_t *icmp, uint32_t len);

@@ -84,18 +84,28 @@ void spate_net_nd_announce(struct spate_net *n, unsigned iface, const uint8_t ip
 	send_nd(n, iface, mac, NA, NA_OVERRIDE, ip, all_nodes, ip);
 }
 
-/* The MAC address in the option `type`, or NULL. false: the options are malformed (4.6). */
-static bool find_mac(const uint8_t *p, uint32_t len, uint8_t type, const uint8_t **mac)
+bool spate_net_nd_options_whole(const uint8_t *p, uint32_t len)
 {
-	*mac = NULL;
 	while (len != 0) {
 		if (len < 8 || p[1] == 0 || p[1] * 8u > len)
 			return false;
+		len -= p[1] * 8u;
+		p = nd_option_next(p);
+	}
+	return true;
+}
+
+/* The MAC address in the option `type`, or NULL. false: the options are malformed. */
+static bool find_mac(const uint8_t *p, uint32_t len, uint8_t type, const uint8_t **mac)
+{
+	const uint8_t *end = p + len;
+
+	*mac = NULL;
+	if (!spate_net_nd_options_whole(p, len))
+		return false;
+	for (; p < end; p = nd_option_next(p))
 		if (p[0] == type && p[1] == 1)
 			*mac = p + 2;
-		len -= p[1] * 8u;
-		p += p[1] * 8;
-	}
 	return true;
 }
 

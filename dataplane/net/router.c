@@ -73,7 +73,7 @@ static unsigned worth(struct spate_net *n, unsigned iface, const struct router *
 }
 
 /*
- * Among equals the one in use stays. One that has just failed is worth least and those after it
+ * Among equals the one in use stays. One that has just failed is worth least, and those after it
  * come first, so routers of which none answers are tried in turn.
  */
 static const struct router *best(struct spate_net *n, unsigned iface, const uint8_t in_use[16])
@@ -255,17 +255,6 @@ void spate_net_router_failed(struct spate_net *n, const struct neigh *e)
 
 /* --- an advertisement --- */
 
-static bool options_whole(const uint8_t *p, uint32_t len)
-{
-	while (len != 0) {
-		if (len < 8 || p[1] == 0 || p[1] * 8u > len)
-			return false;
-		len -= p[1] * 8u;
-		p += p[1] * 8;
-	}
-	return true;
-}
-
 /*
  * RFC 4861 4.6.2, 6.3.4. Beyond what is said there: no prefix that could take IPv4 with it, and
  * none of length 0, which would be a default route without a router.
@@ -301,7 +290,7 @@ static void read_router(struct spate_net *n, unsigned iface, const uint8_t *src,
 	memcpy(p.ip, src, 16);
 	p.heard.lifetime_s = load16(m + 6);
 	p.heard.preference = preference(m[5]);
-	for (const uint8_t *o = m + 16; o < m + len; o += o[1] * 8) {
+	for (const uint8_t *o = m + 16; o < m + len; o = nd_option_next(o)) {
 		if (o[0] == OPT_SOURCE_MAC && o[1] == 1)
 			memcpy(p.mac, o + 2, 6);
 		if (o[0] == OPT_MTU && o[1] == 1)
@@ -314,7 +303,7 @@ static void read_prefixes(struct spate_net *n, unsigned iface, const uint8_t *m,
 {
 	unsigned told = 0;
 
-	for (const uint8_t *o = m + 16; o < m + len; o += o[1] * 8) {
+	for (const uint8_t *o = m + 16; o < m + len; o = nd_option_next(o)) {
 		struct spate_net_post p = {.type = SPATE_POST_PREFIX, .iface = (uint8_t)iface};
 
 		if (o[0] != OPT_PREFIX || !read_prefix(o, &p))
@@ -335,7 +324,7 @@ enum spate_net_verdict spate_net_router_input(struct spate_net *n, const struct 
 	if (!n->iface[v->iface].routers.followed)
 		return SPATE_NET_DROP_ROUTER_STATIC;
 	if (v->ip[7] != 255 || icmp[1] != 0 || len < 16 || !is_link_local(src) ||
-	    !options_whole(icmp + 16, len - 16))
+	    !spate_net_nd_options_whole(icmp + 16, len - 16))
 		return SPATE_NET_DROP_ROUTER;
 	if (spate_net_local(n, src))
 		return SPATE_NET_DROP_ARP_CONFLICT;

@@ -1,4 +1,5 @@
-/* test_congestion.c: what the kernel says about a congestion control, before anybody depends on it. */
+/* test_congestion.c: what the kernel says about a congestion control, before anybody depends on it.
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
