@@ -4,7 +4,7 @@
  *     pooled connection ──────────────┐
  *     RESOLVE ─► CONNECT (each address in turn) ─► SEND ─► HEAD ─► BODY ─► end
  *                        ▲                            │
- *                        └── once, when a pooled connection turned out dead before a byte came
+ *                        └── once, when the connection ended before a byte came
  *
  * Body bytes go from the socket straight into the arena (recvmsg); only what came together with the
  * head, and chunked bodies, pass through the buffer. One op and one timer: the timer is the
@@ -42,7 +42,7 @@ struct client {
 	struct spate_conn *conn;
 	int fd; /* connecting; else -1 */
 	enum state state;
-	bool reused, retried, stopping, timed_out;
+	bool retried, stopping, timed_out;
 	enum spate_fetch_verdict stop_as;
 
 	char *request;
@@ -349,16 +349,16 @@ static void connect_next(struct client *c, int err);
 static void start_connect(struct client *c);
 
 /*
- * A pooled connection may die between our look at it and the origin's: that is no error of the
- * origin.
+ * A pooled connection may die between our look at it and the origin's, and a new one be thrown
+ * away unread by a server that is being replaced (nginx's reload, with what waits at the old
+ * listener). A GET may be sent again (RFC 9110 9.2.2): once.
  */
 static bool retry(struct client *c)
 {
-	if (!c->reused || c->retried || c->len > 0)
+	if (c->retried || c->len > 0)
 		return false;
 	SPATE_COUNT(env_of(c)->stats, origin_retries);
 	c->retried = true;
-	c->reused = false;
 	drop_connection(c);
 	start_connect(c);
 	return true;
@@ -427,7 +427,7 @@ static void on_head(struct spate_op *op, int res, unsigned flags)
 		return;
 	}
 	if (res <= 0) {
-		if (!retry(c))
+		if ((res != 0 && res != -ECONNRESET) || !retry(c))
 			end_unreachable(c, res);
 		return;
 	}
@@ -641,7 +641,6 @@ static void start(struct spate_fill *f)
 		start_connect(c);
 		return;
 	}
-	c->reused = true;
 	SPATE_COUNT(env_of(c)->stats, origin_reused);
 	send_request(c);
 }

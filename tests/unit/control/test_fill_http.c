@@ -390,6 +390,45 @@ static void a_dead_pooled_connection_is_tried_again_once(void **state)
 	assert_int_equal(r.connections, 2);
 }
 
+/* Takes the first request and closes without a word, as an origin that is being replaced. */
+static void close_on_first(struct rig *k)
+{
+	int fd = rig_accept(k);
+
+	rig_read_request(k, fd);
+	close(fd);
+	serve_canned(k);
+}
+
+static void a_new_connection_that_ends_at_once_is_tried_again(void **state)
+{
+	struct rig_miss *m = one(close_on_first, HEAD200 "Content-Length: 5\r\n\r\nagain");
+
+	assert_int_equal(m->verdict, SPATE_FETCH_OK);
+	rig_assert_body(&r, m->object, "again", 5);
+	assert_int_equal(rig_count(&r.stats.origin_retries), 1);
+	assert_int_equal(r.connections, 2);
+}
+
+static void close_always(struct rig *k)
+{
+	for (int i = 0; i < 2; i++) {
+		int fd = rig_accept(k);
+
+		rig_read_request(k, fd);
+		close(fd);
+	}
+}
+
+static void who_never_answers_is_asked_twice(void **state)
+{
+	struct rig_miss *m = one(close_always, "");
+
+	assert_int_equal(m->verdict, SPATE_FETCH_BAD_GATEWAY);
+	assert_int_equal(rig_count(&r.stats.origin_retries), 1);
+	assert_int_equal(r.connections, 2);
+}
+
 static void partial_on_second(struct rig *k)
 {
 	int fd = rig_accept(k);
@@ -747,6 +786,8 @@ int main(void)
 		T(every_address_of_a_name_is_tried),
 		T(connections_are_reused),
 		T(a_dead_pooled_connection_is_tried_again_once),
+		T(a_new_connection_that_ends_at_once_is_tried_again),
+		T(who_never_answers_is_asked_twice),
 		T(an_answer_that_began_is_not_tried_again),
 		T(a_304_refreshes_the_object),
 		T(a_304_nobody_asked_for_is_502),
