@@ -454,6 +454,8 @@ class Poisoner(threading.Thread):
             conn.close()
 
     def stop(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.join()
         self.listener.close()
 
 

@@ -1,4 +1,5 @@
 """An origin that does exactly what a test tells it to, down to the byte and the moment."""
+import contextlib
 import socket
 import struct
 import threading
@@ -65,7 +66,8 @@ class ScriptedOrigin:
         self.handlers, self.open = {}, set()
         self.listener = socket.create_server(("127.0.0.1", self.port), backlog=1024)
         self.stopping = threading.Event()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.accepting = threading.Thread(target=self._accept, daemon=True)
+        self.accepting.start()
 
     def url(self):
         return f"http://127.0.0.1:{self.port}"
@@ -77,10 +79,17 @@ class ScriptedOrigin:
         return sum(1 for r in self.requests if r.target == path)
 
     def stop(self):
+        """
+        A descriptor is closed only when no thread sleeps on it. The kernel may start a sleeping call over (a signal that
+        another thread took), by number: it would then accept for the next test's listener, and close what it got.
+        """
         self.stopping.set()
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.accepting.join()
         self.listener.close()
         for s in list(self.open):
-            s.close()
+            with contextlib.suppress(OSError):
+                s.shutdown(socket.SHUT_RDWR)  # its own thread closes it
 
     def _accept(self):
         while True:
