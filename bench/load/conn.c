@@ -124,7 +124,7 @@ static bool open_conn(struct load_conn *conn)
 	load_response_begin(&conn->r, false);
 	conn->hashing = false;
 	conn->answered = 0;
-	conn->s = c->net->ops->connect(c->net, &conn_app, conn);
+	conn->s = c->net->ops->connect(c->net, &c->o->server, &conn_app, conn);
 	if (conn->s == NULL)
 		return false;
 	LOAD_COUNT(c->counts->connects, 1);

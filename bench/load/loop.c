@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define CHECK_NS    50000000u
 #define REST_NS     100000000u /* after a connection could not be made */
@@ -37,16 +36,6 @@ struct run {
 	bool measuring, over;
 };
 
-static uint64_t cpu_ns(const struct load_loop *l)
-{
-	struct timespec ts;
-
-	if (l->o->dpdk != NULL) /* a net that polls is always on its core */
-		return load_clock_ns() - l->client.net->idle_ns;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
 static uint64_t read_count(_Atomic uint64_t *c)
 {
 	return atomic_load_explicit(c, memory_order_relaxed);
@@ -62,7 +51,7 @@ static void window_begin(struct run *r)
 	r->answers0 = read_count(&l->counts.done);
 	r->bytes0 = read_count(&l->counts.bytes);
 	r->opened0 = read_count(&l->counts.connects);
-	r->cpu0 = cpu_ns(l);
+	r->cpu0 = load_busy_ns(l->client.net, l->o);
 }
 
 static void window_end(struct run *r)
@@ -76,7 +65,7 @@ static void window_end(struct run *r)
 	l->answers = read_count(&l->counts.done) - r->answers0;
 	l->bytes = read_count(&l->counts.bytes) - r->bytes0;
 	l->opened = read_count(&l->counts.connects) - r->opened0;
-	l->busy_ns = cpu_ns(l) - r->cpu0;
+	l->busy_ns = load_busy_ns(l->client.net, l->o) - r->cpu0;
 }
 
 /* What to ask for next. */
@@ -366,19 +355,6 @@ static void close_run(struct run *r)
 	free(r->free);
 }
 
-static int open_net(struct load_loop *l)
-{
-#ifdef SPATE_HAVE_DPDK
-	if (l->o->dpdk != NULL)
-		return load_wire_open(&l->client.net, l->o, l->why, sizeof(l->why));
-#endif
-	if (l->o->dpdk != NULL) {
-		snprintf(l->why, sizeof(l->why), "built without DPDK");
-		return -ENOTSUP;
-	}
-	return load_sockets_open(&l->client.net, l->o, l->why, sizeof(l->why));
-}
-
 void load_loop_run(struct load_loop *l)
 {
 	cpu_set_t set;
@@ -391,7 +367,8 @@ void load_loop_run(struct load_loop *l)
 		if (sched_setaffinity(0, sizeof(set), &set) < 0)
 			snprintf(l->why, sizeof(l->why), "CPU %d: %s", l->cpu, strerror(errno));
 	}
-	err = l->why[0] != '\0' ? -EINVAL : open_net(l);
+	err = l->why[0] != '\0' ? -EINVAL
+				: load_net_open(&l->client.net, l->o, l->why, sizeof(l->why));
 	if (err == 0) {
 		l->client.plan = l->plan;
 		l->client.o = l->o;

@@ -22,7 +22,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bench/load/options.h"
@@ -46,6 +45,7 @@ struct sock {
 	struct sock *next, **prev;
 	struct iovec iov[IOVS];
 	struct msghdr msg;
+	struct sockaddr_storage peer; /* the kernel reads it when the connect is submitted */
 	uint64_t skip;
 	int fd;
 	uint8_t ops; /* in flight */
@@ -61,18 +61,9 @@ struct sockets {
 	size_t mapped;
 	struct spate_pool socks, bytes_pool, range_pool;
 	struct sock *all, *kicked, *dead, *starved;
-	struct sockaddr_storage peer, source;
-	socklen_t peer_len, source_len;
-	struct spate_addr peer_addr;
+	struct sockaddr_storage source;
+	socklen_t source_len;
 };
-
-uint64_t load_clock_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 static struct sock *of(struct spate_stream *s)
 {
@@ -159,11 +150,12 @@ static void op_timer(struct spate_stream *s, uint32_t ms)
 static const struct spate_stream_ops stream_ops = {"sockets", op_kick,  op_resume,
 						   op_finish, op_abort, op_timer};
 
-static struct spate_stream *net_connect(struct load_net *n, const struct spate_stream_app *app,
-					void *ctx)
+static struct spate_stream *net_connect(struct load_net *n, const struct spate_addr *to,
+					const struct spate_stream_app *app, void *ctx)
 {
 	struct sockets *k = (struct sockets *)n;
-	int fd = socket(k->peer.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+	int family = spate_addr_is_ip4(to->ip) ? AF_INET : AF_INET6, one = 1;
+	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct sock *c = fd < 0 ? NULL : spate_pool_get(&k->socks);
 	struct io_uring_sqe *sqe;
 
@@ -187,7 +179,7 @@ static struct spate_stream *net_connect(struct load_net *n, const struct spate_s
 	c->s.ops = &stream_ops;
 	c->s.app = app;
 	c->s.ctx = ctx;
-	c->s.peer = k->peer_addr;
+	c->s.peer = *to;
 	spate_sendq_init(&c->s.out);
 	c->next = k->all;
 	if (k->all != NULL)
@@ -195,7 +187,7 @@ static struct spate_stream *net_connect(struct load_net *n, const struct spate_s
 	c->prev = &k->all;
 	k->all = c;
 	sqe = sqe_of(k);
-	io_uring_prep_connect(sqe, fd, (struct sockaddr *)&k->peer, k->peer_len);
+	io_uring_prep_connect(sqe, fd, (struct sockaddr *)&c->peer, spate_sock_addr(&c->peer, to));
 	tag(sqe, c, OP_CONNECT);
 	return &c->s;
 }
@@ -503,8 +495,6 @@ int load_sockets_open(struct load_net **out, const struct load_options *o, char 
 	spate_pool_init(&k->socks, sizeof(struct sock), 1u << 20);
 	spate_pool_init(&k->bytes_pool, SPATE_SENDQ_NODE_BYTES, 1u << 20);
 	spate_pool_init(&k->range_pool, 64, 1u << 10);
-	k->peer_addr = o->server;
-	k->peer_len = spate_sock_addr(&k->peer, &o->server);
 	if (o->has_source)
 		k->source_len = spate_sock_addr(&k->source, &o->source);
 	k->net = (struct load_net){

@@ -37,7 +37,6 @@ struct wire {
 	struct spate_net *ip;
 	struct spate_tcp *tcp;
 	struct spate_pool bytes_pool, range_pool;
-	struct spate_addr server;
 	bool was_idle, stopping, counters;
 	struct spate_net_in in;
 	struct spate_pkt_rx pkts[SPATE_BURST];
@@ -114,21 +113,21 @@ static void on_closed(struct spate_tcp_conn *c, enum spate_tcp_close_why why)
 static const struct spate_tcp_user user = {
 	.connected = on_connected, .data = on_data, .event = on_event, .closed = on_closed};
 
-static struct spate_stream *net_connect(struct load_net *n, const struct spate_stream_app *app,
-					void *ctx)
+static struct spate_stream *net_connect(struct load_net *n, const struct spate_addr *to,
+					const struct spate_stream_app *app, void *ctx)
 {
 	struct wire *k = (struct wire *)n;
 	struct spate_tcp_conn *c;
 	struct wired *w;
 
-	if (spate_tcp_connect(k->tcp, NULL, &k->server, &user, &c) != 0)
+	if (spate_tcp_connect(k->tcp, NULL, to, &user, &c) != 0)
 		return NULL;
 	w = of(c);
 	w->k = k;
 	w->s.ops = &stream_ops;
 	w->s.app = app;
 	w->s.ctx = ctx;
-	w->s.peer = k->server;
+	w->s.peer = *to;
 	spate_sendq_init(&w->s.out);
 	spate_tcp_attach(c, &w->s.out);
 	return &w->s;
@@ -322,7 +321,6 @@ int load_wire_open(struct load_net **out, const struct load_options *o, char *wh
 	if (k == NULL)
 		return -ENOMEM;
 	memset(k, 0, sizeof(*k));
-	k->server = o->server;
 	k->counters = o->counters;
 	spate_pool_init(&k->bytes_pool, SPATE_SENDQ_NODE_BYTES, 1u << 20);
 	spate_pool_init(&k->range_pool, 64, 1u << 10);
