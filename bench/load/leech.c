@@ -1,230 +1,333 @@
 /*
- * leech.c: a peer that takes as fast as it is given: one thread, any number of connections, each
- * with `depth` requests of 16 KiB out at a time, round and round the torrent. What comes is counted
- * and thrown away, so that on the other core the seeder is what is measured.
+ * leech.c: takes from a seeder as fast as it gives: one thread, any number of connections
+ * (taker.c), over kernel sockets or our own TCP on DPDK (net.h). What comes is checked for being
+ * what was asked for, by option for its hash, and thrown away: on the other core the seeder is what
+ * is measured.
  *
- *     spate-leech HOST PORT INFOHASH TORRENT_BYTES PIECE_BYTES CONNS SECONDS [DEPTH]
- *
- * Says {"bytes": payload, "seconds": time, "pieces": n} when the time is over.
+ *     torrent ─► connections, all unchoked ─► warm-up ─► measured ─► {"bytes": …}
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
-#include <stdbool.h>
-#include <stdint.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "dataplane/bt/message.h"
+#include "bench/load/fetch.h"
+#include "bench/load/net.h"
+#include "bench/load/options.h"
+#include "bench/load/taker.h"
 
-#define BLOCK     16384u
-#define CONNS_MAX 256
-#define HEAD      13u
+#define CONNS_MAX 1024
+#define TURN_NS   5000000u
+#define OPEN_NS   20000000000u /* until all are unchoked */
+#define FETCH_S   30.0
 
-struct conn {
-	int fd;
-	bool open;      /* unchoked */
-	unsigned out;   /* requests */
-	uint64_t next;  /* offset to ask for */
-	uint32_t hello; /* handshake bytes still to come */
-	uint8_t head[HEAD];
-	uint32_t have;
-	uint32_t skip; /* of the message, behind its head */
+static const char help[] =
+	"usage: spate-leech [OPTION...] TORRENT ADDRESS:PORT\n"
+	"\n"
+	"Takes a torrent from one seeder by the peer wire, round and round, and says how much "
+	"came. "
+	"Each block\n"
+	"must be one that was asked for, in its length. TORRENT is a file, or http://ADDRESS/PATH, "
+	"which is\n"
+	"asked for (again while it is being made) over the same network.\n"
+	"\n"
+	"  spate-leech -c 8 -d 5 2.torrent 127.0.0.1:6881\n"
+	"\n"
+	"  -c, --connections N   (8)\n"
+	"  -d, --duration S      seconds measured (5); --warmup S before them, not measured (0)\n"
+	"      --once            end when each connection has had the torrent once\n"
+	"      --depth N         requests out on a connection (128)\n"
+	"      --verify[=N]      look at the SHA-1 of every piece, or of one in N\n"
+	"      --dpdk ARGS       not the kernel's sockets but Spate's own TCP over a DPDK port; "
+	"ARGS "
+	"are the EAL's\n"
+	"      --address A/N     ours on that port; --gateway A; --mtu N; --window BYTES "
+	"(4194304); "
+	"--counters\n"
+	"\n"
+	"Ends with 0 when all that came was right, with 1 when not, with 2 when nothing could be "
+	"done.\n";
+
+enum {
+	O_WARMUP = 256,
+	O_ONCE,
+	O_DEPTH,
+	O_VERIFY,
+	O_DPDK,
+	O_ADDRESS,
+	O_GATEWAY,
+	O_MTU,
+	O_WINDOW,
+	O_COUNTERS
 };
 
-static uint64_t total, piece_bytes, got, pieces;
-static unsigned depth = 128;
+static const struct option longs[] = {
+	{"connections", 1, 0, 'c'},   {"duration", 1, 0, 'd'},
+	{"warmup", 1, 0, O_WARMUP},   {"once", 0, 0, O_ONCE},
+	{"depth", 1, 0, O_DEPTH},     {"verify", 2, 0, O_VERIFY},
+	{"dpdk", 1, 0, O_DPDK},       {"address", 1, 0, O_ADDRESS},
+	{"gateway", 1, 0, O_GATEWAY}, {"mtu", 1, 0, O_MTU},
+	{"window", 1, 0, O_WINDOW},   {"counters", 0, 0, O_COUNTERS},
+	{"help", 0, 0, 'h'},          {0},
+};
 
-static double now(void)
+struct leech {
+	struct load_options o;
+	struct load_torrent torrent;
+	struct load_takers w;
+	struct load_taker *takers;
+	uint8_t *file;
+	size_t file_len;
+	double warmup_s, duration_s;
+	/* of the window */
+	uint64_t from_ns, to_ns, bytes, blocks, busy_ns;
+};
+
+static _Atomic bool stop;
+
+static void on_signal(int sig)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+	(void)sig;
+	atomic_store_explicit(&stop, true, memory_order_relaxed);
 }
 
-static void die(const char *what)
+static bool number(const char *text, double least, double most, double *out)
 {
-	fprintf(stderr, "spate-leech: %s: %s\n", what, strerror(errno));
-	exit(1);
+	char *end;
+
+	*out = strtod(text, &end);
+	return end != text && *end == '\0' && *out >= least && *out <= most;
 }
 
-static void put(struct conn *c, const void *p, size_t n)
+static bool take(struct leech *l, int opt, const char *v)
 {
-	while (n > 0) {
-		ssize_t k = send(c->fd, p, n, MSG_NOSIGNAL);
+	double n = 0;
+	bool ok = true;
 
-		if (k <= 0)
-			die("send");
-		p = (const uint8_t *)p + k;
-		n -= (size_t)k;
+	switch (opt) {
+	case 'c':
+		ok = number(v, 1, CONNS_MAX, &n);
+		l->o.connections = (unsigned)n;
+		break;
+	case 'd':
+		return number(v, 0.01, 1e6, &l->duration_s);
+	case O_WARMUP:
+		return number(v, 0, 1e6, &l->warmup_s);
+	case O_ONCE:
+		l->w.once = true;
+		break;
+	case O_DEPTH:
+		ok = number(v, 1, LOAD_TAKER_DEPTH, &n);
+		l->w.depth = (unsigned)n;
+		break;
+	case O_VERIFY:
+		ok = number(v != NULL ? v : "1", 1, 1e9, &n);
+		l->w.sample = (unsigned)n;
+		break;
+	case O_DPDK:
+		l->o.dpdk = v;
+		break;
+	case O_ADDRESS:
+		l->o.address = v;
+		break;
+	case O_GATEWAY:
+		l->o.gateway = v;
+		break;
+	case O_MTU:
+		ok = number(v, 576, 65535, &n);
+		l->o.mtu = (uint16_t)n;
+		break;
+	case O_WINDOW:
+		ok = number(v, 4096, 1u << 30, &n);
+		l->o.window = (uint32_t)n;
+		break;
+	case O_COUNTERS:
+		l->o.counters = true;
+		break;
+	default:
+		ok = false;
 	}
+	return ok;
 }
 
-/* In batches, as clients do. */
-static void ask(struct conn *c)
+/* 0: go on; 1: all is done; -EINVAL: a message is on stderr. */
+static int parse(struct leech *l, int argc, char **argv)
 {
-	uint8_t m[17 * 64];
-	size_t n = 0;
+	int opt;
 
-	if (!c->open || c->out > depth - depth / 4)
-		return;
-	while (c->out < depth) {
-		uint64_t piece = c->next / piece_bytes, left = (piece + 1) * piece_bytes - c->next;
-		uint32_t len = left < BLOCK ? (uint32_t)left : BLOCK;
-
-		if (c->next + len > total)
-			len = (uint32_t)(total - c->next);
-		spate_bt_put32(m + n, 13);
-		m[n + 4] = SPATE_BT_REQUEST;
-		spate_bt_put32(m + n + 5, (uint32_t)piece);
-		spate_bt_put32(m + n + 9, (uint32_t)(c->next % piece_bytes));
-		spate_bt_put32(m + n + 13, len);
-		n += 17;
-		c->out++;
-		c->next = c->next + len < total ? c->next + len : 0;
-		if (n == sizeof(m)) {
-			put(c, m, n);
-			n = 0;
+	*l = (struct leech){
+		.o = {.connections = 8, .window = 4u << 20},
+		.w = {.depth = 128},
+		.duration_s = 5,
+	};
+	while ((opt = getopt_long(argc, argv, "c:d:h", longs, NULL)) != -1) {
+		if (opt == 'h') {
+			fputs(help, stdout);
+			return 1;
+		}
+		if (!take(l, opt, optarg)) {
+			if (opt != '?')
+				fprintf(stderr,
+					"spate-leech: %s makes no sense (spate-leech --help)\n",
+					optarg != NULL ? optarg : argv[optind - 1]);
+			return -EINVAL;
 		}
 	}
-	if (n > 0)
-		put(c, m, n);
-}
-
-static void message(struct conn *c)
-{
-	uint32_t len = spate_bt_get32(c->head);
-
-	switch (c->head[4]) {
-	case SPATE_BT_UNCHOKE:
-		c->open = true;
-		break;
-	case SPATE_BT_CHOKE:
-		c->open = false;
-		c->out = 0;
-		break;
-	case SPATE_BT_PIECE:
-		got += len - 9;
-		pieces++;
-		c->out--;
-		break;
-	case SPATE_BT_REJECT:
-		c->out--;
-		break;
+	if (argc - optind != 2 || !load_address(argv[optind + 1], 6881, &l->o.server)) {
+		fprintf(stderr, "spate-leech: want TORRENT ADDRESS:PORT (spate-leech --help)\n");
+		return -EINVAL;
 	}
-}
-
-static void take(struct conn *c)
-{
-	static uint8_t buf[512 << 10];
-	ssize_t n = recv(c->fd, buf, sizeof(buf), MSG_DONTWAIT);
-	size_t at = 0;
-
-	if (n < 0 && errno == EAGAIN)
-		return;
-	if (n <= 0)
-		die("recv");
-	while (at < (size_t)n) {
-		size_t left = (size_t)n - at, k;
-		uint32_t len;
-
-		if (c->hello > 0) {
-			k = left < c->hello ? left : c->hello;
-			c->hello -= (uint32_t)k;
-			at += k;
-			continue;
-		}
-		if (c->skip > 0) {
-			k = left < c->skip ? left : c->skip;
-			c->skip -= (uint32_t)k;
-			at += k;
-			if (c->skip == 0)
-				message(c);
-			continue;
-		}
-		c->head[c->have++] = buf[at++];
-		if (c->have < 4)
-			continue;
-		len = spate_bt_get32(c->head);
-		if (len == 0) {
-			c->have = 0;
-			continue;
-		}
-		if (c->have < 5)
-			continue;
-		c->have = 0;
-		c->skip = len - 1;
-		if (c->skip == 0)
-			message(c);
+	if (l->o.dpdk != NULL && l->o.address == NULL) {
+		fprintf(stderr, "spate-leech: --dpdk needs --address, as 10.0.0.2/24\n");
+		return -EINVAL;
 	}
-	ask(c);
+	return 0;
 }
 
-static void start(struct conn *c, const char *host, int port, const uint8_t *hash, unsigned i)
+static int read_file(struct leech *l, const char *name, char *why, size_t why_len)
 {
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-	uint8_t hello[SPATE_BT_HANDSHAKE + 5] = SPATE_BT_PROTOCOL;
-	int one = 1, room = 4 << 20;
+	FILE *f = fopen(name, "rb");
+	long n = -1;
 
-	c->fd = socket(AF_INET, SOCK_STREAM, 0);
-	setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
-	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (inet_pton(AF_INET, host, &to.sin_addr) != 1 ||
-	    connect(c->fd, (struct sockaddr *)&to, sizeof(to)) < 0)
-		die("connect");
-	hello[27] = SPATE_BT_RESERVED_FAST;
-	memcpy(hello + 28, hash, 20);
-	snprintf((char *)hello + 48, 21, "-LE0001-%012u", i);
-	memcpy(hello + SPATE_BT_HANDSHAKE, "\0\0\0\1\x0f", 5); /* have_none */
-	c->hello = SPATE_BT_HANDSHAKE;
-	c->next = total / BLOCK * i / CONNS_MAX * BLOCK;
-	put(c, hello, sizeof(hello));
-	put(c, "\0\0\0\1\2", 5);
+	if (f != NULL && fseek(f, 0, SEEK_END) == 0)
+		n = ftell(f);
+	if (n > 0) {
+		rewind(f);
+		l->file = malloc((size_t)n);
+		l->file_len = l->file != NULL ? fread(l->file, 1, (size_t)n, f) : 0;
+	}
+	if (f != NULL)
+		fclose(f);
+	if (n > 0 && l->file_len == (size_t)n)
+		return 0;
+	snprintf(why, why_len, "%s: cannot be read", name);
+	return -EIO;
+}
+
+static int torrent(struct leech *l, const char *from, char *why, size_t why_len)
+{
+	int err = strncmp(from, "http://", 7) == 0 ? load_fetch(l->w.net, from, FETCH_S, &l->file,
+								&l->file_len, why, why_len)
+						   : read_file(l, from, why, why_len);
+
+	if (err != 0)
+		return err;
+	l->w.torrent = &l->torrent;
+	if (load_torrent_parse(&l->torrent, l->file, l->file_len))
+		return 0;
+	snprintf(why, why_len, "%s: not a torrent with a v1 half", from);
+	return -EINVAL;
+}
+
+/* Each begins at another place, as far apart as can be. */
+static int start(struct leech *l, char *why, size_t why_len)
+{
+	unsigned n = l->o.connections;
+
+	l->takers = calloc(n, sizeof(*l->takers));
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t piece = (uint32_t)((uint64_t)l->torrent.pieces * i / n);
+		int err = l->takers == NULL
+				  ? -ENOMEM
+				  : load_taker_start(&l->takers[i], &l->w, &l->o.server, piece, i);
+
+		if (err != 0) {
+			snprintf(why, why_len, "no connection: %s", strerror(-err));
+			return err;
+		}
+	}
+	return 0;
+}
+
+static bool over(const struct leech *l)
+{
+	return l->w.failed || atomic_load_explicit(&stop, memory_order_relaxed) ||
+	       l->w.done == l->o.connections;
+}
+
+static void drive(struct leech *l)
+{
+	struct load_net *net = l->w.net;
+	uint64_t end = net->now_ns + OPEN_NS;
+
+	while (!over(l) && l->w.open < l->o.connections && net->now_ns < end)
+		net->ops->turn(net, TURN_NS);
+	if (l->w.open < l->o.connections && !over(l)) {
+		l->w.failed = true;
+		snprintf(l->w.why, sizeof(l->w.why), "only %u of %u connections were unchoked",
+			 l->w.open, l->o.connections);
+	}
+	end = net->now_ns + (uint64_t)(l->warmup_s * 1e9);
+	while (!over(l) && net->now_ns < end)
+		net->ops->turn(net, TURN_NS);
+	l->from_ns = net->now_ns;
+	if (l->warmup_s > 0) { /* without one, what came while they opened counts */
+		l->bytes = l->w.bytes;
+		l->blocks = l->w.blocks;
+	}
+	l->busy_ns = load_busy_ns(net, &l->o);
+	end = net->now_ns + (uint64_t)(l->duration_s * 1e9);
+	while (!over(l) && (l->w.once || net->now_ns < end))
+		net->ops->turn(net, TURN_NS);
+	l->to_ns = net->now_ns;
+	l->bytes = l->w.bytes - l->bytes;
+	l->blocks = l->w.blocks - l->blocks;
+	l->busy_ns = load_busy_ns(net, &l->o) - l->busy_ns;
+}
+
+static int report(const struct leech *l)
+{
+	const struct load_takers *w = &l->w;
+	double s = (double)(l->to_ns - l->from_ns) / 1e9;
+
+	printf("{\"bytes\": %llu, \"seconds\": %.4f, \"blocks\": %llu, \"busy\": %.3f, "
+	       "\"verified\": %llu, \"wrong\": %llu, \"rejected\": %llu}\n",
+	       (unsigned long long)l->bytes, s, (unsigned long long)l->blocks,
+	       s > 0 ? (double)l->busy_ns / 1e9 / s : 0, (unsigned long long)w->verified,
+	       (unsigned long long)w->wrong, (unsigned long long)w->rejected);
+	if (w->failed)
+		fprintf(stderr, "spate-leech: %s\n", w->why);
+	if (w->wrong != 0)
+		fprintf(stderr, "spate-leech: %llu pieces have not the hash of the torrent\n",
+			(unsigned long long)w->wrong);
+	if (w->bytes == 0)
+		fprintf(stderr, "spate-leech: nothing came\n");
+	return w->failed || w->wrong != 0 || w->bytes == 0 ||
+	       (w->once && w->done < l->o.connections);
 }
 
 int main(int argc, char **argv)
 {
-	static struct conn conn[CONNS_MAX];
-	struct pollfd poll_of[CONNS_MAX];
-	uint8_t hash[20];
-	unsigned n;
-	double begin, end;
+	struct sigaction sa = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+	static struct leech l;
+	char why[256] = "";
+	int err = parse(&l, argc, argv);
 
-	if (argc < 8 || strlen(argv[3]) != 40) {
-		fprintf(stderr, "usage: spate-leech HOST PORT INFOHASH TORRENT_BYTES PIECE_BYTES "
-				"CONNS SECONDS [DEPTH]\n");
-		return 2;
-	}
-	for (unsigned i = 0; i < 20; i++)
-		sscanf(argv[3] + 2 * i, "%2hhx", &hash[i]);
-	total = strtoull(argv[4], NULL, 10);
-	piece_bytes = strtoull(argv[5], NULL, 10);
-	n = (unsigned)atoi(argv[6]);
-	if (argc > 8)
-		depth = (unsigned)atoi(argv[8]);
-	if (total == 0 || piece_bytes == 0 || n == 0 || n > CONNS_MAX || depth == 0)
-		return 2;
-	for (unsigned i = 0; i < n; i++) {
-		start(&conn[i], argv[1], atoi(argv[2]), hash, i);
-		poll_of[i] = (struct pollfd){.fd = conn[i].fd, .events = POLLIN};
-	}
-	begin = now();
-	end = begin + atof(argv[7]);
-	while (now() < end) {
-		if (poll(poll_of, n, 100) < 0)
-			die("poll");
-		for (unsigned i = 0; i < n; i++)
-			if (poll_of[i].revents != 0)
-				take(&conn[i]);
-	}
-	printf("{\"bytes\": %llu, \"seconds\": %.3f, \"pieces\": %llu}\n", (unsigned long long)got,
-	       now() - begin, (unsigned long long)pieces);
-	return 0;
+	if (err != 0)
+		return err < 0 ? 2 : 0;
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	err = load_net_open(&l.w.net, &l.o, why, sizeof(why));
+	if (err == 0)
+		err = torrent(&l, argv[optind], why, sizeof(why));
+	if (err == 0)
+		err = start(&l, why, sizeof(why));
+	if (err == 0)
+		drive(&l);
+	if (l.w.net != NULL)
+		l.w.net->ops->close(l.w.net);
+	if (err != 0)
+		fprintf(stderr, "spate-leech: %s\n", why);
+	else
+		err = report(&l);
+	for (unsigned i = 0; l.takers != NULL && i < l.o.connections; i++)
+		load_taker_finish(&l.takers[i]);
+	free(l.takers);
+	free(l.file);
+	return err < 0 ? 2 : err;
 }
