@@ -339,6 +339,7 @@ int load_wire_open(struct load_net **out, const struct load_options *o, char *wh
 		return err;
 	}
 	why[0] = '\0';
+	spate_tcp_clock(k->tcp, k->net.now_ns / 1000); /* before anybody connects (tcp.h) */
 	spate_net_announce(k->ip, k->net.now_ns / 1000);
 	*out = &k->net;
 	return 0;

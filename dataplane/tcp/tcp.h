@@ -6,6 +6,7 @@
  *   spate_tcp_listen(t, &addr, user, ctx, &listener)
  *   each turn of the worker:
  *     spate_tcp_clock(t, now_us)        the time of this turn; runs the timers that are due
+ *                                       (once before anything else too: it starts them)
  *     spate_tcp_input(t, &in)           each received segment (net/ has looked at IP, not at TCP);
  *                                       or spate_tcp_input_burst(t, in, n)
  *     ... the user's own calls on connections
