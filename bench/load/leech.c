@@ -24,6 +24,7 @@
 #define TURN_NS   5000000u
 #define OPEN_NS   20000000000u /* until all are unchoked */
 #define FETCH_S   30.0
+#define STILL_NS  10000000000u /* nothing came for so long: nothing will */
 
 static const char help[] =
 	"usage: spate-leech [OPTION...] TORRENT ADDRESS:PORT\n"
@@ -83,6 +84,7 @@ struct leech {
 	uint8_t *file;
 	size_t file_len;
 	double warmup_s, duration_s;
+	uint64_t still_ns, still_at; /* when bytes last moved, and to what */
 	/* of the window */
 	uint64_t from_ns, to_ns, bytes, blocks, busy_ns;
 };
@@ -243,10 +245,29 @@ static int start(struct leech *l, char *why, size_t why_len)
 	return 0;
 }
 
+static void fail(struct leech *l, const char *why)
+{
+	l->w.failed = true;
+	snprintf(l->w.why, sizeof(l->w.why), "%s", why);
+}
+
 static bool over(const struct leech *l)
 {
 	return l->w.failed || atomic_load_explicit(&stop, memory_order_relaxed) ||
 	       l->w.done == l->o.connections;
+}
+
+static void turn(struct leech *l)
+{
+	struct load_net *net = l->w.net;
+
+	net->ops->turn(net, TURN_NS);
+	if (l->w.bytes != l->still_at) {
+		l->still_at = l->w.bytes;
+		l->still_ns = net->now_ns;
+	} else if (net->now_ns > l->still_ns + STILL_NS && !l->w.failed) {
+		fail(l, "nothing has come for ten seconds");
+	}
 }
 
 static void drive(struct leech *l)
@@ -254,16 +275,14 @@ static void drive(struct leech *l)
 	struct load_net *net = l->w.net;
 	uint64_t end = net->now_ns + OPEN_NS;
 
+	l->still_ns = net->now_ns;
 	while (!over(l) && l->w.open < l->o.connections && net->now_ns < end)
-		net->ops->turn(net, TURN_NS);
-	if (l->w.open < l->o.connections && !over(l)) {
-		l->w.failed = true;
-		snprintf(l->w.why, sizeof(l->w.why), "only %u of %u connections were unchoked",
-			 l->w.open, l->o.connections);
-	}
+		turn(l);
+	if (l->w.open < l->o.connections && !over(l))
+		fail(l, "not all connections were unchoked");
 	end = net->now_ns + (uint64_t)(l->warmup_s * 1e9);
 	while (!over(l) && net->now_ns < end)
-		net->ops->turn(net, TURN_NS);
+		turn(l);
 	l->from_ns = net->now_ns;
 	if (l->warmup_s > 0) { /* without one, what came while they opened counts */
 		l->bytes = l->w.bytes;
@@ -272,7 +291,7 @@ static void drive(struct leech *l)
 	l->busy_ns = load_busy_ns(net, &l->o);
 	end = net->now_ns + (uint64_t)(l->duration_s * 1e9);
 	while (!over(l) && (l->w.once || net->now_ns < end))
-		net->ops->turn(net, TURN_NS);
+		turn(l);
 	l->to_ns = net->now_ns;
 	l->bytes = l->w.bytes - l->bytes;
 	l->blocks = l->w.blocks - l->blocks;
@@ -294,7 +313,7 @@ static int report(const struct leech *l)
 	if (w->wrong != 0)
 		fprintf(stderr, "spate-leech: %llu pieces have not the hash of the torrent\n",
 			(unsigned long long)w->wrong);
-	if (w->bytes == 0)
+	if (w->bytes == 0 && !w->failed)
 		fprintf(stderr, "spate-leech: nothing came\n");
 	return w->failed || w->wrong != 0 || w->bytes == 0 ||
 	       (w->once && w->done < l->o.connections);
