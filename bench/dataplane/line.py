@@ -19,7 +19,6 @@ All figures are payload. It ends within --budget seconds: rounds that do not fit
 huge pages; a helper process gives them back however this one ends.
 """
 import contextlib
-import ctypes
 import json
 import os
 import re
@@ -30,16 +29,15 @@ import tempfile
 import time
 from pathlib import Path
 
-import yaml
-
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path[:1] = [str(ROOT / "bench/lib")]
+import dpdk  # noqa: E402
 import rows  # noqa: E402
+from dpdk import end, start, vdevs  # noqa: E402
 
 BUILD = Path(os.environ.get("SPATE_BUILD", ROOT / "build-release")).resolve()
 AIM_GBIT = 94  # a full 100 GbE: 1448 of each 1538 bytes are payload
-HUGE = Path("/proc/sys/vm/nr_hugepages")
 PAGES = 1450
 SIZE = 1 << 20
 
@@ -48,19 +46,6 @@ WIRES = ("memif", "vhost", "virtio", "virtio-tso")
 KERNEL = ("af_packet", "af_xdp", "tap")
 MSS = 1448  # with timestamps
 TSO = 44 * MSS
-
-
-def vdevs(kind, sock):
-    """EAL arguments of the edge, of the client."""
-    memif = f"socket={sock},socket-abstract=no,bsize=2048,rsize=11"
-    tso = ",tso=1" if kind.endswith("-tso") else ""
-    return {
-        "memif": (f"--vdev=net_memif0,role=server,{memif}", f"--vdev=net_memif0,role=client,{memif}"),
-        "vhost": (f"--vdev=net_vhost0,iface={sock},queues=1{tso}",
-                  f"--single-file-segments --vdev=net_virtio_user0,path={sock},queue_size=1024"),
-        "virtio": (f"--single-file-segments --vdev=net_virtio_user0,path={sock},queue_size=1024,server=1",
-                   f"--vdev=net_vhost0,iface={sock},queues=1,client=1{tso}"),
-    }[kind.removesuffix("-tso")]
 
 
 class Link:
@@ -99,12 +84,6 @@ def sh(line):
         raise RuntimeError(f"{line}: {done.stderr}")
 
 
-def start(argv, out):
-    """A child that does not outlive us."""
-    return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                            preexec_fn=lambda: ctypes.CDLL(None).prctl(1, signal.SIGKILL))
-
-
 class Bench:
     def __init__(self, args, work):
         self.args, self.work = args, work
@@ -126,31 +105,16 @@ class Bench:
         far = None
         if near is None:
             near, far = vdevs(kind, sock)
-        config = {"workers": 1, "backend": "dpdk", "listen": ["10.9.0.1:80"], "admin": "off", "log": {"access": "off"},
-                  "cache": {"memory": f"{self.args.objects + 160}MiB"}, "origins": [{"match": "/", "dir": str(self.files)}],
-                  "dpdk": {"eal": ["--no-pci", "-m", "256", "--in-memory", *near.split()], "idle": "spin",
-                           "ports": [{"addresses": ["10.9.0.1/24"], "mtu": 1500, "cores": [0]}]}}
-        file, log = self.work / "spate.yaml", self.work / "edge.log"
-        file.write_text(yaml.safe_dump(config), encoding="ascii")
-        with open(log, "wb") as out:
-            p = start([BUILD / "spate", "run", "--config", file], out)
-        try:
-            for _ in range(200):
-                if p.poll() is not None or b"info ready" in log.read_bytes():
-                    break
-                time.sleep(0.05)
-            if p.poll() is not None:
-                raise RuntimeError(log.read_text(errors="replace")[-400:])
+        with dpdk.edge(BUILD / "spate", self.work, near, cache={"memory": f"{self.args.objects + 160}MiB"},
+                       origins=[{"match": "/", "dir": str(self.files)}]):
             yield far
-        finally:
-            end(p)
 
     def client(self, far, *argv):
         """spate-load on the other core, over DPDK, or in a namespace over the kernel's TCP; its rows by metric."""
         out = self.work / "load.json"
         out.unlink(missing_ok=True)
         place = ["ip", "netns", "exec", far.ns] if isinstance(far, Link) else []
-        way = [] if place else ["--dpdk", f"--no-pci --in-memory -m 256 {far}", "--address", "10.9.0.2/24"]
+        way = [] if place else dpdk.client(far)
         with open(self.work / "load.log", "w+b") as log:
             p = start([*place, self.load, *way, "--cpu", "1", "-c", str(self.args.connections), "--urls", self.list,
                        "--json", out, "--quiet", *argv, "http://10.9.0.1/"], log)
@@ -249,35 +213,6 @@ class Bench:
         r.sample(kind, "goodput", float(got[1]), "Gbit/s", peer="bare sender")
 
 
-def end(p):
-    p.send_signal(signal.SIGTERM)
-    try:
-        p.wait(10)
-    except subprocess.TimeoutExpired:
-        p.kill()
-        p.wait()
-
-
-GIVE_BACK = """cat >/dev/null; sleep 0.5
-n=$(cat /proc/sys/vm/nr_hugepages) && echo $((n - $1)) >/proc/sys/vm/nr_hugepages
-ip link set dev "$3" xdp off; ip link del "$3"; ip netns del "$4"; rm -rf "$2" """
-
-
-@contextlib.contextmanager
-def huge_pages(n, tmp):
-    """Adds n to what others have. A shell gives them, and all else of ours, back as soon as we are gone, killed or not."""
-    had = int(HUGE.read_text())
-    HUGE.write_text(str(had + n))
-    added = int(HUGE.read_text()) - had
-    keeper = subprocess.Popen(["sh", "-c", GIVE_BACK, "-", str(added), tmp, f"sl{os.getpid()}e", f"spline{os.getpid()}"],
-                              stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
-    try:
-        yield added >= n
-    finally:
-        keeper.stdin.close()
-        keeper.wait()
-
-
 def stop(*_):
     raise SystemExit("bench line: ended")
 
@@ -296,9 +231,9 @@ def main():
         args.rounds, args.seconds, kinds, jobs = 1, 2, kinds[:1], ["goodput", "bare", "testpmd"]
     until = time.monotonic() + args.budget
     r = rows.Rows("line", args.json)
-    if os.getuid() != 0 or len(os.sched_getaffinity(0)) < 2:
+    if dpdk.why_not():
         for kind in kinds:
-            r.failed(kind, "goodput", "Gbit/s", rows.US, "needs root and two cores")
+            r.failed(kind, "goodput", "Gbit/s", rows.US, dpdk.why_not())
         r.finish()
         return
     for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -307,7 +242,8 @@ def main():
         subprocess.run(["ninja", "-C", BUILD, "bench/dataplane/bare-sender"], check=True, stdout=subprocess.DEVNULL)
     base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     tmp = tempfile.mkdtemp(prefix="spate-line-", dir=base)
-    with huge_pages(PAGES, tmp) as enough:
+    veth, ns = f"sl{os.getpid()}e", f"spline{os.getpid()}"
+    with dpdk.huge_pages(PAGES, tmp, f"ip link set dev {veth} xdp off; ip link del {veth}; ip netns del {ns}") as enough:
         if not enough:
             sys.exit(f"bench line: {PAGES} huge pages of 2 MiB cannot be had")
         b = Bench(args, Path(tmp))

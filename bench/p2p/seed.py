@@ -1,17 +1,24 @@
 """
 ./dev bench seed: bytes a core-second that a seeder brings out by the peer wire, Spate beside libtorrent, in turn.
 
-Both seed the same v1 torrent (256 KiB pieces) over loopback, pinned to one core; the peers are on the other one:
+Both seed the same v1 torrent (256 KiB pieces), pinned to one core; the peers are on the other one:
 
-    leech       spate-leech, 8 connections with 128 requests out each: what the seeder can do
-    libtorrent  two libtorrent clients that download it whole, hashing and all, into memory
+    leech         over loopback, spate-leech, 8 connections with 128 requests out each: what the seeder can do
+    clients       over loopback, two libtorrent clients that download it whole, hashing and all, into memory
+    memif, vhost  Spate's own TCP on DPDK, spate-leech likewise, over such a device (bench/lib/dpdk.py), MTU 1500;
+                  libtorrent, which has no DPDK, stands beside it with its figure over loopback of the same run
 
-A row is bytes / (user + system seconds of the seeder) while the load ran. libtorrent is given its high-performance seed
-settings and has the file in the page cache. Aim: 3 x.
+Over loopback a core-second is user and system time of the seeder while the load ran. A DPDK core spins, so there it is
+wall time: the core is full whatever it sends. libtorrent is given its high-performance seed settings and has the file in
+the page cache. spate-leech takes only blocks that it asked for; over DPDK it looks at the SHA-1 of every piece once,
+untimed, and of one in 64 in the timed runs. Aim: 3 x.
+
+DPDK needs root, two cores and 0.8 GiB of huge pages, which are given back however this ends.
 """
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +26,7 @@ import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "bench/lib"), str(TOP / "bench/p2p")]
+import dpdk  # noqa: E402
 import rows  # noqa: E402
 from swarm import Content  # noqa: E402
 
@@ -27,6 +35,11 @@ PYTHON = "/usr/bin/python3"  # has Debian's libtorrent
 SIZE, PIECE = 128 << 20, 256 << 10
 HTTP, ADMIN, WIRE, OTHER = 18081, 19091, 16882, 16883
 TICK = os.sysconf("SC_CLK_TCK")
+LEECH = [BUILD / "bench/load/spate-leech", "-c", "8", "--depth", "128"]
+WIRES = ("memif", "vhost")
+CASES = {"leech": "leech", "clients": "libtorrent clients", **{kind: f"leech, DPDK {kind}" for kind in WIRES}}
+METRIC = "bytes a core-second"
+PAGES = 420
 
 SEED = """
 import sys, time, libtorrent as lt
@@ -65,6 +78,8 @@ for i in range(n):
 end = time.time() + 60
 while time.time() < end and not all(h.status().is_seeding for _, h in handles):
     time.sleep(0.05)
+if not all(h.status().is_seeding for _, h in handles):
+    sys.exit("not all has come within a minute")
 print(sum(h.status().total_payload_download for _, h in handles))
 """
 
@@ -74,8 +89,23 @@ def cpu(pid):
     return (int(f[11]) + int(f[12])) / TICK
 
 
-def pinned(core, argv, **more):
-    return subprocess.Popen(["taskset", "-c", str(core), *map(str, argv)], **more)
+def pinned(core, argv, out, err=None):
+    return dpdk.start(["taskset", "-c", str(core), *argv], out, err)
+
+
+def taken(argv, limit):
+    """What a client on the other core says."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        p = pinned(1, argv, out, err)
+        try:
+            code = p.wait(limit)
+        finally:
+            dpdk.end(p)
+        out.seek(0)
+        err.seek(0)
+        if code != 0:
+            raise RuntimeError(f"{pathlib.Path(argv[0]).name}: {err.read().decode(errors='replace')[-300:]}")
+        return json.loads(out.read())
 
 
 class Spate:
@@ -87,7 +117,7 @@ class Spate:
         (work / "spate.yaml").write_text(json.dumps(conf))
         self.port = WIRE
         self.p = pinned(0, [BUILD / "spate", "run", "--config", work / "spate.yaml"],
-                        stderr=open(work / "spate.log", "wb"))
+                        open(work / "spate.log", "wb"))
         self.torrent = work / "v.torrent"
         for _ in range(200):
             r = subprocess.run(["curl", "-s", "-o", self.torrent, "-w", "%{http_code}", f"http://127.0.0.1:{HTTP}/v.torrent"],
@@ -99,8 +129,7 @@ class Spate:
         raise SystemExit(f"no torrent from Spate: {(work / 'spate.log').read_text()[-500:]}")
 
     def end(self):
-        self.p.terminate()
-        self.p.wait()
+        dpdk.end(self.p)
 
 
 class Libtorrent:
@@ -110,7 +139,7 @@ class Libtorrent:
         if not (folder / name).exists():
             os.link(content.whole, folder / name)
         self.port = OTHER
-        self.p = pinned(0, [PYTHON, "-c", SEED, torrent, folder, OTHER], stdout=subprocess.PIPE)
+        self.p = pinned(0, [PYTHON, "-c", SEED, torrent, folder, OTHER], subprocess.PIPE, subprocess.DEVNULL)
         assert self.p.stdout.readline() == b"READY\n"
         time.sleep(1)
 
@@ -119,57 +148,105 @@ class Libtorrent:
         self.p.wait()
 
 
-def info_of(torrent):
-    """Infohash and name, out of the file's bytes: info is the only dictionary with `pieces`."""
-    said = subprocess.run([PYTHON, "-c", "import sys, libtorrent as lt; t = lt.torrent_info(sys.argv[1]); "
-                           "print(t.info_hashes().v1, t.name())", torrent], check=True, capture_output=True, text=True)
-    return said.stdout.split()
+def name_of(torrent):
+    said = subprocess.run([PYTHON, "-c", "import sys, libtorrent as lt; print(lt.torrent_info(sys.argv[1]).name())", torrent],
+                          check=True, capture_output=True, text=True)
+    return said.stdout.strip()
 
 
-def leech(seeder, infohash, work, seconds):
-    before, begin = cpu(seeder.p.pid), time.monotonic()
-    out = subprocess.run(["taskset", "-c", "1", BUILD / "bench/load/spate-leech", "127.0.0.1", str(seeder.port), infohash,
-                          str(SIZE), str(PIECE), "8", str(seconds)], check=True, capture_output=True, text=True).stdout
-    return json.loads(out)["bytes"], cpu(seeder.p.pid) - before, time.monotonic() - begin
+def leech(seeder, torrent, seconds):
+    return taken([*LEECH, "-d", seconds, torrent, f"127.0.0.1:{seeder.port}"], 60)["bytes"]
 
 
-def clients(seeder, torrent, work):
-    before, begin = cpu(seeder.p.pid), time.monotonic()
+def clients(seeder, torrent, _):
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as shm:
-        out = subprocess.run(["taskset", "-c", "1", PYTHON, "-c", TAKE, str(torrent), str(seeder.port), "2", shm],
-                             check=True, capture_output=True, text=True).stdout
-        return int(out), cpu(seeder.p.pid) - before, time.monotonic() - begin
+        return taken([PYTHON, "-c", TAKE, torrent, seeder.port, 2, shm], 90)
+
+
+def over_loopback(r, case, load, who, seeder, torrent, seconds):
+    before, begin = cpu(seeder.p.pid), time.monotonic()
+    got = load(seeder, torrent, seconds)
+    used, took = cpu(seeder.p.pid) - before, time.monotonic() - begin
+    r.sample(case, METRIC, got / max(used, 1 / TICK) / 1e9, "GB/s", peer=who)
+    r.sample(case, "rate", got / took / 1e9, "GB/s", peer=who)
+
+
+def over_dpdk(r, case, kind, work, content, seconds, first):
+    folder = work / "dpdk"
+    folder.mkdir(exist_ok=True)
+    near, far = dpdk.vdevs(kind, folder / "wire.sock")
+    argv = [*LEECH, *dpdk.client(far)]
+    what = [f"http://{dpdk.EDGE}/v.torrent", f"{dpdk.EDGE}:6881"]
+    with dpdk.huge_pages(PAGES, folder) as enough:
+        if not enough:
+            raise RuntimeError(f"{PAGES} huge pages of 2 MiB cannot be had")
+        with dpdk.edge(BUILD / "spate", folder, near, cache={"memory": "256MiB"}, timeouts={"drain": "1s"},
+                       origins=[{"match": "/", "dir": str(content.folder)}],
+                       p2p={"listen": [f"{dpdk.EDGE}:6881"], "url": f"http://{dpdk.EDGE}", "piece": PIECE}):
+            if first:
+                got = taken([*argv, "-c", "1", "--once", "--verify", *what], 60)
+                r.add(case, "pieces verified, not timed", got["verified"], "", wrong=got["wrong"])
+            got = taken([*argv, "-d", seconds, "--warmup", "1", "--verify=64", *what], 60)
+    rate = got["bytes"] / got["seconds"]
+    r.sample(case, METRIC, rate / 1e9, "GB/s", peer=rows.US)
+    r.sample(case, "payload", rate * 8 / 1e9, "Gbit/s", peer=rows.US)
+    r.sample(case, "generator busy", 100 * got["busy"], "% core", peer=rows.US)
+
+
+def beside_loopback(r, case):
+    """libtorrent's rounds over loopback, in the case of a device that it cannot have."""
+    other = r.find(CASES["leech"], METRIC).get("libtorrent")
+    for value in other["rounds"] if other else ():
+        r.sample(case, METRIC, value, "GB/s", peer="libtorrent", note="over loopback, in the same rounds")
+
+
+def measure(r, args, arms, work, content, seeders, torrent):
+    for turn, names in rows.interleaved(arms, args.rounds):
+        for arm in names:
+            case = CASES[arm]
+            try:
+                if arm in WIRES:
+                    over_dpdk(r, case, arm, work, content, args.seconds, turn == 0)
+                    continue
+                for who in list(seeders)[::1 if turn % 2 == 0 else -1]:
+                    over_loopback(r, case, leech if arm == "leech" else clients, who, seeders[who], torrent, args.seconds)
+            except (RuntimeError, OSError, ValueError, subprocess.TimeoutExpired) as e:
+                r.failed(case, METRIC, "GB/s", rows.US if arm in WIRES else who, e)
+
+
+def stop(*_):
+    raise SystemExit("bench seed: ended")
 
 
 def main():
     p = rows.arguments(__doc__, rounds=3, seconds=2)
-    p.add_argument("--clients", action="store_true", help="libtorrent clients as the load too")
+    p.add_argument("--arms", default=",".join(CASES), help=f"of {','.join(CASES)} (all)")
     args = p.parse_args()
-    r = rows.Rows("seed")
-    cases = ["leech", *(["libtorrent clients"] if args.clients else [])]
-    with tempfile.TemporaryDirectory(prefix="spate-seed-") as folder:
+    arms = args.arms.split(",")
+    r = rows.Rows("seed", args.json)
+    for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(sig, stop)
+    for arm in [a for a in arms if a in WIRES and dpdk.why_not()]:
+        r.failed(CASES[arm], METRIC, "GB/s", rows.US, dpdk.why_not())
+        arms.remove(arm)
+    with tempfile.TemporaryDirectory(prefix="spate-seed-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:
         work = pathlib.Path(folder)
         content = Content(work, SIZE)
-        spate = Spate(work, content)
-        infohash, name = info_of(spate.torrent)
-        other = Libtorrent(work, spate.torrent, name, content)
-        seeders = {"spate": spate, "libtorrent": other}
+        seeders = {}
         try:
+            spate = seeders["spate"] = Spate(work, content)
+            seeders["libtorrent"] = Libtorrent(work, spate.torrent, name_of(spate.torrent), content)
             for s in seeders.values():
-                leech(s, infohash, work, 0.5)
-            for _, names in rows.interleaved(list(seeders), args.rounds):
-                for who in names:
-                    for case in cases:
-                        got, used, took = leech(seeders[who], infohash, work, args.seconds) if case == "leech" else \
-                            clients(seeders[who], spate.torrent, work)
-                        r.sample(case, "bytes a core-second", got / max(used, 1 / TICK) / 1e9, "GB/s", peer=who)
-                        r.sample(case, "rate", got / took / 1e9, "GB/s", peer=who)
-            for case in cases:
-                r.ratio(case, "bytes a core-second", aim=3.0)
+                leech(s, spate.torrent, 0.5)
+            measure(r, args, arms, work, content, seeders, spate.torrent)
         finally:
-            spate.end()
-            other.end()
-    r.finish(args.json)
+            for s in seeders.values():
+                s.end()
+    for arm in arms:
+        if arm in WIRES:
+            beside_loopback(r, CASES[arm])
+        r.ratio(CASES[arm], METRIC, aim=3.0)
+    r.finish()
     return 0
 
 
