@@ -1,10 +1,18 @@
-"""spate-load against the edge: right payloads pass, and each way to be wrong is told from the others."""
+"""spate-load and spate-leech against the edge: what is right passes, and each way to be wrong is told from the others."""
+import hashlib
 import json
+import random
 import shutil
+import socket
+import struct
 import subprocess
+import threading
 import time
 
 import pytest
+
+from net import free_port
+from torrent import bdecode
 
 
 @pytest.fixture
@@ -129,3 +137,94 @@ def test_a_slow_origin_stalls_viewers(scripted, sample, load):
                            f"http://127.0.0.1:{origin.port}/stream.mpd")
     assert code == 0, said
     assert got["stalls"] >= 1 and got["stall time"] > 0, said
+
+
+# --- spate-leech ---
+
+PIECE = 32768
+
+
+@pytest.fixture
+def leech(build):
+    """Runs it where the edge can be reached, or (None) here; (exit status, what it counted, everything it said)."""
+    def run(edge, *argv):
+        argv = [build / "bench/load/spate-leech", *argv]
+        done = edge.run(*argv) if edge else subprocess.run(argv, capture_output=True, timeout=60, check=False)
+        return done.returncode, json.loads(done.stdout or "{}"), (done.stdout + done.stderr).decode()
+
+    return run
+
+
+def test_every_piece_has_its_hash(leech, edge_over, sample):
+    """Twice the whole torrent, which is asked for over the same network while it is being made."""
+    port = free_port()
+    edge = edge_over(sample, p2p={"piece": PIECE, "listen": [f"0.0.0.0:{port}"]})
+    code, got, said = leech(edge, "-c", "2", "--once", "--verify", edge.url("/2.torrent"), f"{edge.place.hosts[4]}:{port}")
+    info = bdecode(edge.get("/2.torrent").body)[b"info"]
+    assert code == 0, said
+    assert got["bytes"] == 2 * info[b"length"] and got["rejected"] == 0, said
+    assert got["verified"] == 2 * len(info[b"pieces"]) // 20 and got["wrong"] == 0, said
+
+
+def test_time_ends_it_and_a_sample_is_verified(leech, edge_over, sample):
+    port = free_port()
+    edge = edge_over(sample, p2p={"piece": PIECE, "listen": [f"0.0.0.0:{port}"]})
+    code, got, said = leech(edge, "-d", "0.5", "--warmup", "0.2", "--verify=8", edge.url("/2.torrent"),
+                            f"{edge.place.hosts[4]}:{port}")
+    assert code == 0, said
+    assert got["bytes"] > 0 and got["seconds"] >= 0.5 and got["verified"] > 0 and got["wrong"] == 0, said
+
+
+class Liar(threading.Thread):
+    """A seeder for one peer. lie(piece, begin, block) makes what is sent of what was asked for."""
+
+    def __init__(self, work, lie):
+        super().__init__(daemon=True)
+        self.lie, self.content = lie, random.Random(1).randbytes(5 * PIECE + 20000)
+        hashes = b"".join(hashlib.sha1(self.content[i:i + PIECE]).digest() for i in range(0, len(self.content), PIECE))
+        info = b"d6:lengthi%de4:name1:x12:piece lengthi%de6:pieces%d:%se" % (len(self.content), PIECE, len(hashes), hashes)
+        self.hash, self.torrent = hashlib.sha1(info).digest(), work / "x.torrent"
+        self.torrent.write_bytes(b"d4:info" + info + b"e")
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.start()
+
+    def run(self):
+        s, _ = self.listener.accept()
+        with s, s.makefile("rb") as f:
+            f.read(68)
+            s.sendall(b"\x13BitTorrent protocol" + b"\0\0\0\0\0\0\0\4" + self.hash + b"-XX0001-abcdefghijkl"
+                      + b"\0\0\0\1\x0e" + b"\0\0\0\1\1")  # have all, unchoke
+            try:
+                while head := f.read(4):
+                    m = f.read(struct.unpack(">I", head)[0])
+                    if m[:1] == b"\6":
+                        piece, begin, n = struct.unpack(">III", m[1:])
+                        at = piece * PIECE + begin
+                        piece, begin, block = self.lie(piece, begin, self.content[at:at + n])
+                        s.sendall(struct.pack(">IBII", 9 + len(block), 7, piece, begin) + block)
+            except OSError:
+                pass  # it has seen enough
+
+
+def test_a_seeder_that_tells_the_truth(leech, work):
+    seeder = Liar(work, lambda piece, begin, block: (piece, begin, block))
+    code, got, said = leech(None, "-c", "1", "--once", "--verify", seeder.torrent, seeder.address)
+    assert code == 0 and got["verified"] == 6 and got["bytes"] == len(seeder.content), said
+
+
+def test_a_wrong_byte_is_found_by_the_hash_of_its_piece(leech, work):
+    seeder = Liar(work, lambda piece, begin, block: (piece, begin, block[:-1] + b"?" if (piece, begin) == (3, 16384) else block))
+    code, got, said = leech(None, "-c", "1", "--once", "--verify", seeder.torrent, seeder.address)
+    assert code == 1 and got["wrong"] == 1 and got["verified"] == 5, said
+
+
+@pytest.mark.parametrize("lie, why", [
+    (lambda piece, begin, block: (piece + 7, begin, block), "not asked for"),
+    (lambda piece, begin, block: (piece, begin + 1, block), "not asked for"),
+    (lambda piece, begin, block: (piece, begin, block[:-1]), "another length"),
+], ids=["piece", "begin", "length"])
+def test_a_block_that_was_not_asked_for(leech, work, lie, why):
+    seeder = Liar(work, lie)
+    code, _, said = leech(None, "-c", "1", "--once", seeder.torrent, seeder.address)
+    assert code == 1 and why in said, said
