@@ -87,19 +87,21 @@ def edge(binary, work, near, **config):
 
 
 GIVE_BACK = """cat >/dev/null; sleep 0.5
-n=$(cat /proc/sys/vm/nr_hugepages) && echo $((n - $1)) >/proc/sys/vm/nr_hugepages
+[ "$1" = 0 ] || { n=$(cat /proc/sys/vm/nr_hugepages) && echo $((n - $1)) >/proc/sys/vm/nr_hugepages; }
 rm -rf "$2"; eval "$3" """
 
 
 @contextlib.contextmanager
 def huge_pages(n, folder, then=""):
     """
-    Adds n to what others have. A shell gives them back, and does what else is to be done (the folder goes, then the
-    commands of `then`), as soon as we are gone, killed or not.
+    Adds n (0: only what follows) to what others have. A shell gives them back, and does what else is to be done (the
+    folder goes, then the commands of `then`), as soon as we are gone, killed or not.
     """
-    had = int(HUGE.read_text())
-    HUGE.write_text(str(had + n))
-    added = int(HUGE.read_text()) - had
+    had = added = 0
+    if n:
+        had = int(HUGE.read_text())
+        HUGE.write_text(str(had + n))
+        added = int(HUGE.read_text()) - had
     keeper = subprocess.Popen(["sh", "-c", GIVE_BACK, "-", str(added), str(folder), then],
                               stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
     try:

@@ -14,6 +14,7 @@
 #define REQUESTS    64  /* in one piece of queue */
 #define LENGTH      4u  /* bytes in front of a message */
 #define PIECE_FIELD 8u  /* index and begin */
+#define PEER_ID     20
 
 static void fail(struct load_taker *t, const char *why)
 {
@@ -320,6 +321,7 @@ int load_taker_start(struct load_taker *t, struct load_takers *w, const struct s
 		     uint32_t piece, unsigned serial)
 {
 	uint8_t hello[SPATE_BT_HANDSHAKE] = SPATE_BT_PROTOCOL;
+	char id[PEER_ID + 1];
 	static const uint8_t then[] = {0, 0, 0, 1, SPATE_BT_HAVE_NONE,
 				       0, 0, 0, 1, SPATE_BT_INTERESTED};
 
@@ -336,7 +338,8 @@ int load_taker_start(struct load_taker *t, struct load_takers *w, const struct s
 		return -EIO;
 	hello[27] = SPATE_BT_RESERVED_FAST;
 	memcpy(hello + 28, w->torrent->infohash, 20);
-	snprintf((char *)hello + 48, 21, "-LE0002-%012u", serial);
+	snprintf(id, sizeof(id), "-LE0002-%012u", serial);
+	memcpy(hello + 48, id, PEER_ID);
 	put(t, hello, sizeof(hello));
 	put(t, then, sizeof(then));
 	return 0;

@@ -34,6 +34,7 @@ BUILD = pathlib.Path(os.environ.get("SPATE_BUILD", TOP / "build"))
 PYTHON = "/usr/bin/python3"  # has Debian's libtorrent
 SIZE, PIECE = 128 << 20, 256 << 10
 HTTP, ADMIN, WIRE, OTHER = 18081, 19091, 16882, 16883
+SHM = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 TICK = os.sysconf("SC_CLK_TCK")
 LEECH = [BUILD / "bench/load/spate-leech", "-c", "8", "--depth", "128"]
 WIRES = ("memif", "vhost")
@@ -159,8 +160,8 @@ def leech(seeder, torrent, seconds):
 
 
 def clients(seeder, torrent, _):
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as shm:
-        return taken([PYTHON, "-c", TAKE, torrent, seeder.port, 2, shm], 90)
+    with tempfile.TemporaryDirectory(dir=torrent.parent) as folder:
+        return taken([PYTHON, "-c", TAKE, torrent, seeder.port, 2, folder], 90)
 
 
 def over_loopback(r, case, load, who, seeder, torrent, seconds):
@@ -229,8 +230,8 @@ def main():
     for arm in [a for a in arms if a in WIRES and dpdk.why_not()]:
         r.failed(CASES[arm], METRIC, "GB/s", rows.US, dpdk.why_not())
         arms.remove(arm)
-    with tempfile.TemporaryDirectory(prefix="spate-seed-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:
-        work = pathlib.Path(folder)
+    work = pathlib.Path(tempfile.mkdtemp(prefix="spate-seed-", dir=SHM))
+    with dpdk.huge_pages(0, work):
         content = Content(work, SIZE)
         seeders = {}
         try:
