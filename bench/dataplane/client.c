@@ -135,6 +135,7 @@ void client_open(const struct rig_setup *setup, struct spate_port *port)
 	spate_pool_init(&v.range_pool, 64, 1 << 10);
 	v.env = (struct spate_sendq_env){NULL, 0, &v.bytes_pool, &v.range_pool};
 	rig_must(spate_tcp_create(&v.tcp, &cfg, &lower, &v.env, &v.stats) == 0, "client tcp");
+	spate_tcp_clock(v.tcp, rig_now_us()); /* before it connects (tcp.h) */
 	v.server = (struct spate_addr){.ip = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 1},
 				       .port = RIG_PORT};
 }
