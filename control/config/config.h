@@ -148,6 +148,8 @@ struct spate_config {
 		uint32_t announce_count;
 		uint32_t piece_bytes;    /* power of two */
 		uint64_t torrents_bytes; /* of torrents and their hashes */
+		char *store;             /* directory; "": none */
+		uint64_t store_bytes;
 		uint32_t swarms;         /* enum spate_config_swarms */
 		uint32_t interval_ms;
 		uint32_t audience;

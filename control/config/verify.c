@@ -249,6 +249,16 @@ static void disk(struct verify *v)
 		"cache.disk: this version keeps content in memory only; the section has no effect");
 }
 
+static void torrent_store(struct verify *v)
+{
+	const char *path = v->cfg->p2p.store;
+	int err = *path ? directory(path, R_OK | W_OK) : 0;
+
+	if (err)
+		spate_report_error(v->report, ROW(p2p_store), "p2p.store: \"%s\": %s", path,
+				   strerror(err));
+}
+
 static void access_log(struct verify *v)
 {
 	const char *path = v->cfg->log.access;
@@ -343,6 +353,7 @@ int spate_config_verify(const struct spate_config *cfg, unsigned flags,
 	}
 	origins(v, flags);
 	disk(v);
+	torrent_store(v);
 	access_log(v);
 	machine(v);
 	io_uring(v);

@@ -85,11 +85,9 @@ static void url_member(struct spate_buf *b, const struct rep *r, const char *nam
 
 const char *spate_rep_state(const struct rep *r)
 {
-	static const char *const name[] = {[REP_NONE] = "unasked",
-					   [REP_QUEUED] = "queued",
-					   [REP_BUSY] = "hashing",
-					   [REP_READY] = "ready",
-					   [REP_FAILED] = "failed"};
+	static const char *const name[] = {
+		[REP_NONE] = "unasked", [REP_LOADING] = "loading", [REP_QUEUED] = "queued",
+		[REP_BUSY] = "hashing", [REP_READY] = "ready",     [REP_FAILED] = "failed"};
 
 	return r->elsewhere ? "elsewhere" : r->n == 0 ? "unusable" : name[r->state];
 }
@@ -126,10 +124,27 @@ static void put_rep(struct spate_buf *b, const struct rep *r)
 	spate_buf_text(b, "}");
 }
 
-static bool say_index(struct spate_publisher_answer *a, const struct manifest *m)
+/* What is stored is published by this question too, once; nothing is hashed by it. */
+static bool look_in_store(struct manifest *m)
+{
+	bool loading = false;
+
+	for (uint32_t i = 0; i < m->n; i++) {
+		struct rep *r = &m->reps[i];
+
+		if (r->state == REP_NONE && !r->sought && !m->p->finishing)
+			spate_keep_load(r);
+		loading |= r->state == REP_LOADING;
+	}
+	return loading;
+}
+
+static bool say_index(struct spate_publisher_answer *a, struct manifest *m)
 {
 	struct spate_buf *b = &a->body;
 
+	if (look_in_store(m))
+		return false;
 	a->status = 200;
 	a->type = "application/json";
 	spate_buf_text(b, "{\"manifest\":");
@@ -198,6 +213,8 @@ static bool of_rep(struct spate_publisher *p, struct rep *r, const struct spate_
 	if (u->kind == SPATE_TURL_FILE && spate_rep_prepare(r) == 0)
 		return u->pad > 0 ? say_zeros(p, a, u->pad) : say_redirect(a, r, u);
 	spate_rep_start(r);
+	if (r->state == REP_LOADING)
+		return false;
 	if (r->state == REP_FAILED)
 		return say(a, 502, r->why);
 	if (r->state != REP_READY || u->kind == SPATE_TURL_WHOLE)

@@ -6,6 +6,7 @@
 #include "control/torrent/edge.h"
 #include "control/torrent/make.h"
 #include "control/torrent/publish.h"
+#include "control/torrent/store.h"
 #include "control/torrent/thread.h"
 #include "control/torrent/url.h"
 
@@ -30,7 +31,8 @@ struct want {
 	bool busy; /* fn is still to come */
 };
 
-enum rep_state { REP_NONE, REP_QUEUED, REP_BUSY, REP_READY, REP_FAILED };
+/* LOADING: looked for in the store; then READY, or QUEUED. */
+enum rep_state { REP_NONE, REP_LOADING, REP_QUEUED, REP_BUSY, REP_READY, REP_FAILED };
 
 struct slot {
 	struct want want; /* first */
@@ -70,7 +72,12 @@ struct rep {
 	struct spate_hasher *hasher;
 	struct slot slot[WINDOW];
 	uint32_t fetched, hashed; /* segments asked for; done */
+	uint8_t *pieces;          /* of the concatenation, once all are */
+	uint32_t npieces;
 	bool hashing, stopping;
+	bool wanted;      /* LOADING: to be hashed where it is not stored */
+	bool sought;      /* the store has been asked once */
+	bool unproven;    /* a segment has no validator: only its size would tell another one */
 	struct rep *next; /* queued or at work */
 
 	/* ready */
@@ -117,13 +124,14 @@ struct spate_publisher {
 	struct spate_publisher_setup s;
 	struct spate_torrent_edge *edge;
 	struct spate_hash_thread *thread;
+	struct spate_store *store; /* NULL: hashes live in memory only; else the thread's */
 	uint32_t piece_bytes;
 	uint64_t memory, used; /* bytes of what is ready: allowed, taken */
 	struct manifest *manifests;
 	unsigned nmanifests;
 	struct want *filling, *due; /* object still fills; fn is to be called */
 	struct rep *queue, **queue_end;
-	unsigned jobs, hashing;
+	unsigned jobs, hashing; /* representations; jobs at the thread */
 	struct spate_publisher_query *queries;
 	struct spate_object *zeros;
 	struct table *tables; /* the newest first */
@@ -157,10 +165,23 @@ int spate_rep_prepare(struct rep *r); /* names, paths, pads */
 void spate_rep_start(struct rep *r);  /* queues it where it is not ready, or on its way */
 void spate_rep_next(struct spate_publisher *p);
 void spate_rep_withdraw(struct rep *r, const char *why);
-void spate_rep_look(struct rep *r); /* withdraws it where a worker has */
+/* Withdraws it, and what the store has of it is not to be taken again. */
+void spate_rep_forget(struct rep *r, const char *why);
+void spate_rep_look(struct rep *r); /* forgets it where a worker has */
 void spate_rep_free(struct rep *r);
 const char *spate_rep_state(const struct rep *r); /* answer.c */
 unsigned spate_rep_retry_s(const struct rep *r);
+
+void spate_rep_queue(struct rep *r); /* to be hashed */
+/* Makes both torrents of seg[].hash, seg[].tag and pieces: READY. 0, -EINVAL, -ENOMEM. */
+int spate_rep_ready(struct rep *r);
+void spate_rep_drop_hashes(struct rep *r);
+
+/* keep.c */
+/* True: it is LOADING, and queries are looked at again when it is known what the store has. */
+bool spate_keep_load(struct rep *r);
+void spate_keep_save(struct rep *r); /* takes r's hashes over */
+void spate_keep_remove(struct rep *r);
 
 /* publish.c */
 void spate_publisher_changed(struct spate_publisher *p);

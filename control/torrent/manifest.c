@@ -144,7 +144,7 @@ static bool same_urls(const struct rep *a, const struct rep *b)
 
 static bool in_work(const struct rep *r)
 {
-	return r->state == REP_BUSY || r->state == REP_QUEUED;
+	return r->state == REP_BUSY || r->state == REP_QUEUED || r->state == REP_LOADING;
 }
 
 /*

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/log/event.h"
 #include "control/torrent/internal.h"
 #include "control/torrent/table.h"
 #include "dataplane/cache/write.h"
@@ -304,7 +305,7 @@ void spate_publisher_purged(struct spate_publisher *p, const struct spate_key *k
 			for (uint32_t s = 0; !of_it && s < r->n; s++)
 				of_it = r->seg[s].key.lo == key->lo && r->seg[s].key.hi == key->hi;
 			if (of_it)
-				spate_rep_withdraw(r, "it was purged");
+				spate_rep_forget(r, "it was purged");
 		}
 	}
 }
@@ -350,6 +351,23 @@ void spate_publisher_each(struct spate_publisher *p,
 
 /* --- life --- */
 
+/*
+ * Without it the edge does all it did before there was one, so it starts. Not offline, where a
+ * manifest's URL says too little: any folder has a "/stream.mpd".
+ */
+static void open_store(struct spate_publisher *p, const struct spate_config *cfg)
+{
+	int rc;
+
+	if (cfg->p2p.store == NULL || *cfg->p2p.store == '\0' || p->s.workers == 0)
+		return;
+	rc = spate_store_create(&p->store, cfg->p2p.store, cfg->p2p.store_bytes);
+	if (rc == 0)
+		return;
+	SPATE_COUNT(p->s.env->stats, torrent_store_errors);
+	spate_event(degraded, SPATE_F_STR("what", "p2p.store"), SPATE_F_ERR(rc));
+}
+
 int spate_publisher_create(struct spate_publisher **out, const struct spate_publisher_setup *setup)
 {
 	struct spate_publisher *p = calloc(1, sizeof(*p));
@@ -362,6 +380,7 @@ int spate_publisher_create(struct spate_publisher **out, const struct spate_publ
 	p->piece_bytes = setup->config->p2p.piece_bytes;
 	p->memory = setup->config->p2p.torrents_bytes;
 	p->queue_end = &p->queue;
+	open_store(p, setup->config);
 	rc = spate_torrent_edge_create(&p->edge, setup->config);
 	if (rc == 0)
 		rc = spate_hash_thread_create(&p->thread, p->s.env->loop, p->s.env->cache);
@@ -383,7 +402,8 @@ void spate_publisher_finish(struct spate_publisher *p)
 	p->thread = NULL;
 	for (struct manifest *m = p->manifests; m != NULL; m = m->next)
 		for (uint32_t i = 0; i < m->n; i++)
-			if (m->reps[i].state == REP_BUSY || m->reps[i].state == REP_QUEUED)
+			if (m->reps[i].state == REP_LOADING || m->reps[i].state == REP_BUSY ||
+			    m->reps[i].state == REP_QUEUED)
 				spate_rep_withdraw(&m->reps[i], "the edge stops");
 	for (int i = 0; i < 100 && (p->hashing > 0 || p->turn.busy); i++)
 		spate_loop_turn(p->s.env->loop, 1000);
@@ -420,6 +440,7 @@ void spate_publisher_destroy(struct spate_publisher *p)
 	}
 	if (p->zeros != NULL)
 		spate_cache_release(p->s.env->cache, p->zeros);
+	spate_store_destroy(p->store);
 	spate_torrent_edge_destroy(p->edge);
 	free(p);
 }

@@ -188,10 +188,13 @@ static void map_add(struct rep *r)
 }
 
 /* What only the work needed; the tags stay. */
-static void drop_hashes(struct rep *r)
+void spate_rep_drop_hashes(struct rep *r)
 {
 	spate_hasher_destroy(r->hasher);
 	r->hasher = NULL;
+	free(r->pieces);
+	r->pieces = NULL;
+	r->npieces = 0;
 	for (uint32_t i = 0; i < r->n; i++)
 		spate_hashed_file_free(&r->seg[i].hash);
 }
@@ -200,7 +203,7 @@ static void leave_job(struct rep *r)
 {
 	for (unsigned i = 0; i < WINDOW; i++)
 		spate_want_release(&r->slot[i].want);
-	drop_hashes(r);
+	spate_rep_drop_hashes(r);
 	r->m->p->jobs--;
 	spate_rep_next(r->m->p);
 	spate_publisher_kick(r->m->p);
@@ -262,6 +265,8 @@ static int make_both(struct rep *r)
 		.piece_bytes = p->piece_bytes,
 		.parts = parts,
 		.n = r->n,
+		.pieces = r->pieces,
+		.npieces = r->npieces,
 		.trackers = (const char *const *)e->trackers,
 		.ntrackers = e->ntrackers,
 		.key = e->is_signed ? &e->key : NULL,
@@ -270,13 +275,11 @@ static int make_both(struct rep *r)
 		.peers = (const char *const *)e->peers,
 		.npeers = e->npeers,
 	};
-	uint8_t *pieces = NULL;
 	size_t up = r->m->dir - 1;
 	int rc = -ENOMEM;
 
-	if (parts == NULL || spate_hasher_whole(r->hasher, &pieces, &in.npieces) < 0)
+	if (parts == NULL)
 		goto done;
-	in.pieces = pieces;
 	for (uint32_t i = 0; i < r->n; i++)
 		parts[i] = (struct spate_make_part){.url = r->seg[i].url,
 						    .url_len = r->seg[i].url_len,
@@ -326,29 +329,40 @@ done:
 		r->v1 = r->hybrid = NULL;
 	}
 	free(parts);
-	free(pieces);
 	free(file_url.p);
 	free(seed.p);
 	return rc;
 }
 
+int spate_rep_ready(struct rep *r)
+{
+	int rc = make_both(r);
+
+	if (rc < 0)
+		return rc;
+	r->state = REP_READY;
+	r->bytes = spate_made_bytes(r->v1) + spate_made_bytes(r->hybrid);
+	r->m->p->used += r->bytes;
+	map_add(r);
+	return 0;
+}
+
 static void finish(struct rep *r)
 {
 	struct spate_publisher *p = r->m->p;
-	int rc = make_both(r);
+	int rc = spate_hasher_whole(r->hasher, &r->pieces, &r->npieces);
 
+	if (rc == 0)
+		rc = spate_rep_ready(r);
 	if (rc < 0) {
 		fail(r, rc == -ENOMEM ? "no memory" : "a segment is empty");
 		return;
 	}
-	r->state = REP_READY;
-	r->bytes = spate_made_bytes(r->v1) + spate_made_bytes(r->hybrid);
-	p->used += r->bytes;
-	map_add(r);
 	SPATE_COUNT_N(p->s.env->stats, torrent_pieces, r->v1->t.pieces + r->hybrid->t.pieces);
 	spate_event(torrent_ready, SPATE_F_STR("manifest", r->m->url),
 		    SPATE_F_STR("representation", r->id), SPATE_F_U64("bytes", r->v1->t.bytes),
 		    SPATE_F_U64("ms", (spate_loop_now_us(p->s.env->loop) - r->began_us) / 1000));
+	spate_keep_save(r);
 	leave_job(r);
 	spate_publisher_trim(p, r);
 	spate_publisher_changed(p);
@@ -399,6 +413,8 @@ static void on_segment(struct want *w, struct spate_object *o, enum spate_fetch_
 	else {
 		r->seg[s->index].tag = spate_torrent_tag(
 			meta, atomic_load_explicit(&o->size, memory_order_relaxed));
+		if (meta->etag_len == 0 && meta->last_modified_s < 0)
+			r->unproven = true;
 		s->there = true;
 		advance(r);
 	}
@@ -440,7 +456,7 @@ static void begin(struct rep *r)
 	int rc = spate_rep_prepare(r);
 
 	r->state = REP_BUSY;
-	r->stopping = r->hashing = false;
+	r->stopping = r->hashing = r->unproven = false;
 	r->fetched = r->hashed = 0;
 	r->began_us = spate_loop_now_us(p->s.env->loop);
 	memset(r->slot, 0, sizeof(r->slot));
@@ -467,6 +483,17 @@ void spate_rep_next(struct spate_publisher *p)
 	}
 }
 
+void spate_rep_queue(struct rep *r)
+{
+	struct spate_publisher *p = r->m->p;
+
+	r->state = REP_QUEUED;
+	r->next = NULL;
+	*p->queue_end = r;
+	p->queue_end = &r->next;
+	spate_rep_next(p);
+}
+
 void spate_rep_start(struct rep *r)
 {
 	struct spate_publisher *p = r->m->p;
@@ -475,13 +502,10 @@ void spate_rep_start(struct rep *r)
 	spate_rep_look(r);
 	if (p->finishing || (r->state == REP_FAILED && r->asked_us - r->failed_us < FAILED_KEEP_US))
 		return;
-	if (r->state != REP_NONE && r->state != REP_FAILED)
-		return;
-	r->state = REP_QUEUED;
-	r->next = NULL;
-	*p->queue_end = r;
-	p->queue_end = &r->next;
-	spate_rep_next(p);
+	if (r->state == REP_NONE || r->state == REP_FAILED)
+		if (!spate_keep_load(r))
+			spate_rep_queue(r);
+	r->wanted = true;
 }
 
 void spate_rep_withdraw(struct rep *r, const char *why)
@@ -501,6 +525,9 @@ void spate_rep_withdraw(struct rep *r, const char *why)
 				break;
 			}
 		r->state = REP_NONE;
+		return;
+	case REP_LOADING:
+		r->stopping = true;
 		return;
 	case REP_BUSY:
 		fail(r, why);
@@ -526,7 +553,13 @@ void spate_rep_look(struct rep *r)
 	if (r->state == REP_READY &&
 	    (atomic_load_explicit(&r->v1->t.withdrawn, memory_order_acquire) ||
 	     atomic_load_explicit(&r->hybrid->t.withdrawn, memory_order_acquire)))
-		spate_rep_withdraw(r, "its content has changed");
+		spate_rep_forget(r, "its content has changed");
+}
+
+void spate_rep_forget(struct rep *r, const char *why)
+{
+	spate_rep_withdraw(r, why);
+	spate_keep_remove(r);
 }
 
 void spate_rep_free(struct rep *r)
@@ -537,6 +570,7 @@ void spate_rep_free(struct rep *r)
 		spate_hashed_file_free(&r->seg[i].hash);
 	}
 	spate_hasher_destroy(r->hasher);
+	free(r->pieces);
 	free(r->seg);
 	free(r->id);
 	free(r->mime);

@@ -65,7 +65,7 @@ static void *run(void *arg)
 		if (t->first == NULL)
 			t->end = &t->first;
 		pthread_mutex_unlock(&t->lock);
-		job->rc = hash_object(t, job);
+		job->rc = job->work != NULL ? job->work(job) : hash_object(t, job);
 		spate_loop_post(t->loop, &job->post, on_done);
 		pthread_mutex_lock(&t->lock);
 	}

@@ -1,9 +1,10 @@
 /*
- * thread.h: hashing beside the loop: one thread, one object at a time, in the order they were
- * given.
+ * thread.h: hashing beside the loop, and what else would hold it up: one thread, one job at a time,
+ * in the order they were given.
  *
  *   spate_hash_thread_create(&t, loop, cache)
  *   spate_hash_thread_submit(t, &job)      the caller holds job->object and leaves job alone
+ *   job->work(job)                         on the hash thread; NULL: job->object is hashed
  *   job->done(job)                         on the loop's thread; job->rc, job->out
  *   spate_hash_thread_destroy(t)           jobs given are finished first; done is called for none
  *
@@ -22,9 +23,10 @@ struct spate_hash_thread;
 struct spate_hash_job {
 	struct spate_post post;
 	struct spate_hash_job *next;
-	struct spate_hasher *hasher; /* nobody else's until done */
-	struct spate_object *object; /* complete, held */
-	bool pad;                    /* see spate_hasher_file */
+	int (*work)(struct spate_hash_job *job); /* what it returns is rc */
+	struct spate_hasher *hasher;             /* nobody else's until done */
+	struct spate_object *object;             /* complete, held */
+	bool pad;                                /* see spate_hasher_file */
 	struct spate_hashed_file out;
 	int rc;
 	void (*done)(struct spate_hash_job *job);

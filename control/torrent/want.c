@@ -100,7 +100,7 @@ void spate_publisher_ended(struct spate_publisher *p, struct spate_object *o, co
 	for (struct segment *s = p->map[o->key.lo % MAP], *next; s != NULL; s = next) {
 		next = s->next;
 		if (s->key.lo == o->key.lo && s->key.hi == o->key.hi && s->tag != tag) {
-			spate_rep_withdraw(s->rep, "its content has changed");
+			spate_rep_forget(s->rep, "its content has changed");
 			next = p->map[o->key.lo % MAP];
 		}
 	}

@@ -1,5 +1,6 @@
 #include "spate/torrent.h"
 
+#include <endian.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -58,7 +59,11 @@ uint32_t spate_torrent_part_at(const struct spate_torrent *t, uint64_t off)
 
 uint64_t spate_torrent_tag(const struct spate_meta *m, uint64_t size)
 {
+	uint64_t modified_s;
+
 	if (m->etag_len > 0)
 		return XXH3_64bits_withSeed(m->head + m->etag_off, m->etag_len, size);
-	return XXH3_64bits_withSeed(&m->last_modified_s, sizeof(m->last_modified_s), size);
+	/* It is kept on disk (control/torrent/store.h): the same whatever the machine. */
+	modified_s = htole64((uint64_t)m->last_modified_s);
+	return XXH3_64bits_withSeed(&modified_s, sizeof(modified_s), size);
 }

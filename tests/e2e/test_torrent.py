@@ -380,3 +380,275 @@ def test_offline_makes_what_the_edge_makes(film, p2p, work, spate_bin):
             theirs = lt.torrent_info(lt.bdecode(ask(edge, f"/vod/film/ondemand.mpd.torrents/{name}.{kind}")))
             assert mine == theirs.info_hashes()
             assert f"infohash {mine.v1}" in said
+
+
+# --- hashes kept on disk ---
+
+class Vod(dict):
+    """The film at an origin that is not a folder: {path: (body, tag)}, each asked for as often as `asked` says."""
+
+    def __init__(self, origin, root, under="/vod/film"):
+        super().__init__()
+        self.origin, self.under = origin, under
+        for path in [root / "stream.mpd", *root.glob("*/*.m*4*")]:
+            name = f"{under}/{path.relative_to(root)}"
+            self[name] = path.read_bytes(), f'"{name}"'
+            origin.on(name, self.serve(name))
+
+    def serve(self, name):
+        def handler(conn, request):
+            body, tag = self[name]
+            if tag and request["if-none-match"] == tag:
+                conn.head("304 Not Modified", etag=tag, cache_control="max-age=1")
+            else:
+                conn.head(content_length=len(body), etag=tag, cache_control="max-age=1")
+                conn.send(body)
+
+        return handler
+
+    def change(self, name):
+        body = bytearray(self[f"{self.under}/{name}"][0])
+        body[-1] ^= 1
+        self[f"{self.under}/{name}"] = bytes(body), '"changed"'
+
+    def segments_asked(self):
+        return [r.target for r in self.origin.requests if not r.target.endswith(".mpd")]
+
+
+@pytest.fixture
+def vod(film, scripted):
+    return Vod(scripted, film / "vod/film")
+
+
+@pytest.fixture
+def kept(vod, p2p, work):
+    """Starts an edge over the same store and with the same addresses in its torrents, and ends the one before."""
+    store, running = work / "store", []
+    store.mkdir()
+
+    def start(**more):
+        for edge in running:
+            edge.stop()
+        vod.origin.requests.clear()
+        running[:] = [p2p(vod.origin, store=str(store), url="http://edge.example", announce=["udp://t.example:1"], **more)]
+        return running[0]
+
+    start.store = store
+    return start
+
+
+def stored(edge, n):
+    wait_until(lambda: edge.metrics()["torrent_stored"] == n, 10, f"{n} stored")
+
+
+BOTH = ["/vod/film/2.torrent", "/vod/film/2.hybrid.torrent"]
+
+
+def test_a_restart_keeps_the_torrents(vod, kept):
+    edge = kept()
+    before = [ask(edge, path) for path in BOTH]
+    stored(edge, 1)
+    assert len(list(kept.store.iterdir())) == 1
+    edge = kept()
+    for path, body in zip(BOTH, before):
+        again = edge.get(path)
+        assert (again.status, again.body) == (200, body)
+    assert vod.segments_asked() == []
+    m = edge.metrics()
+    assert m["torrent_loaded"] == 1 and m["torrents_published"] == 2
+    assert m["torrent_hashed_bytes"] == m["torrent_pieces"] == m["torrent_stored"] == m["torrent_store_errors"] == 0
+
+
+def test_the_index_finds_what_is_stored(vod, kept):
+    edge = kept()
+    ask(edge, BOTH[0])
+    stored(edge, 1)
+    said = index(edge, "/vod/film/stream.mpd")
+    edge = kept()
+    again = index(edge, "/vod/film/stream.mpd")
+    for one in (said, again):
+        for rep in one["representations"]:  # the port of the peer wire is another one each time
+            rep.update({k: rep[k].split("&x.pe=")[0] for k in ("magnet", "hybrid_magnet") if rep[k]})
+    assert again == said
+    assert [r["state"] for r in said["representations"]] == ["unasked", "unasked", "ready", "unasked"]
+    assert vod.segments_asked() == []
+
+
+@pytest.mark.parametrize("client", [by_libtorrent, by_aria2])
+def test_a_client_completes_from_a_torrent_that_was_kept(film, vod, kept, edge_over, work, client):
+    """By the web seed, whose segments come only now."""
+    store = {"piece": PIECE, "store": str(kept.store), "listen": [f"0.0.0.0:{free_port()}"]}
+    first = edge_over(vod.origin, p2p=store)
+    ask(first, BOTH[0])
+    stored(first, 1)
+    first.stop()
+    vod.origin.requests.clear()
+    edge = edge_over(vod.origin, p2p=store)
+    file = work / "2.torrent"
+    torrent = edge.get(BOTH[0])
+    assert torrent.status == 200 and vod.segments_asked() == []
+    file.write_bytes(torrent.body)
+    out = work / "out"
+    out.mkdir()
+    said = client(edge, file, out)
+    made = out / "film-2.mp4"
+    assert made.exists() and made.read_bytes() == whole(film / "vod/film", "2"), said.stdout + said.stderr
+    m = edge.metrics()
+    assert m["torrent_loaded"] == 1 and m["torrent_hashed_bytes"] == m["torrent_withdrawn"] == 0
+
+
+def test_a_seeder_sends_what_was_kept(film, vod, kept):
+    edge = kept()
+    made = infohash(edge, BOTH[0])
+    stored(edge, 1)
+    edge = kept()
+    assert edge.get(BOTH[0]).status == 200
+    peer = Peer(edge, int(edge.config["p2p"]["listen"][0].rsplit(":", 1)[1]), made)
+    assert peer.block(0, 0, 16384) == whole(film / "vod/film", "2")[:16384]
+    assert len(vod.segments_asked()) < 5
+
+
+def test_a_segment_that_changed_meanwhile_is_withdrawn_and_hashed_anew(vod, kept):
+    edge = kept()
+    before = infohash(edge, BOTH[0])
+    stored(edge, 1)
+    vod.change("2/003.m4s")
+    edge = kept()
+    assert edge.get(BOTH[0]).status == 200  # nobody can know yet
+    assert edge.get("/vod/film/2/003.m4s").status == 200
+    wait_until(lambda: edge.metrics()["torrent_withdrawn"] == 1, 10, "withdrawn")
+    wait_until(lambda: not list(kept.store.iterdir()), 10, "removed from the store")
+    after = infohash(edge, BOTH[0])
+    assert after != before
+    stored(edge, 1)
+    edge = kept()
+    assert edge.get(BOTH[0]).status == 200 and infohash(edge, BOTH[0]) == after
+    assert vod.segments_asked() == []
+
+
+def test_what_the_cache_knows_to_differ_is_not_published(vod, kept):
+    edge = kept()
+    before = infohash(edge, BOTH[0])
+    stored(edge, 1)
+    vod.change("2/003.m4s")
+    edge = kept()
+    assert edge.get("/vod/film/2/003.m4s").status == 200  # a viewer was first
+    assert infohash(edge, BOTH[0]) != before
+    m = edge.metrics()
+    assert m["torrent_loaded"] == m["torrent_withdrawn"] == 0 and m["torrent_stored"] == 1
+
+
+def test_other_segments_in_the_manifest_are_hashed(vod, kept):
+    edge = kept()
+    before = infohash(edge, BOTH[0])
+    stored(edge, 1)
+    mpd = "/vod/film/stream.mpd"
+    text = vod[mpd][0].replace(b"$Number%03d$.m4s", b"$Number%03d$.m4s?v=2")
+    assert text != vod[mpd][0]
+    vod[mpd] = text, '"second"'
+    for n in list(vod):
+        if n.endswith(".m4s"):
+            vod[n + "?v=2"] = vod[n]
+            vod.origin.on(n + "?v=2", vod.serve(n))
+    edge = kept()
+    assert edge.get(BOTH[0]).status == 503
+    assert infohash(edge, BOTH[0]) == before  # the concatenation has no segments' names
+    m = edge.metrics()
+    assert m["torrent_loaded"] == m["torrent_store_errors"] == 0 and m["torrent_hashed_bytes"] > 0
+
+
+def test_another_piece_length_is_hashed(vod, kept):
+    edge = kept()
+    ask(edge, BOTH[0])
+    stored(edge, 1)
+    edge = kept(piece=2 * PIECE)
+    assert edge.get(BOTH[0]).status == 503
+    ask(edge, BOTH[0])
+    stored(edge, 1)
+    assert len(list(kept.store.iterdir())) == 2
+
+
+@pytest.mark.parametrize("spoil", ["cut", "flip", "empty"])
+def test_a_spoilt_file_is_said_and_hashed_anew(vod, kept, spoil):
+    edge = kept()
+    before = ask(edge, BOTH[0])
+    stored(edge, 1)
+    file, = kept.store.iterdir()
+    whole_file = file.read_bytes()
+    file.write_bytes({"cut": whole_file[:-1], "flip": whole_file[:99] + bytes([whole_file[99] ^ 4]) + whole_file[100:],
+                      "empty": b""}[spoil])
+    edge = kept()
+    assert edge.get(BOTH[0]).status == 503
+    assert ask(edge, BOTH[0]) == before
+    stored(edge, 1)
+    assert edge.metrics()["torrent_store_errors"] == 1
+    assert b"torrent_store_unreadable" in edge.process.said()
+    assert file.read_bytes() == whole_file
+
+
+def test_a_purge_takes_it_out_of_the_store(vod, kept):
+    edge = kept()
+    ask(edge, BOTH[0])
+    ask(edge, "/vod/film/1.torrent")
+    stored(edge, 2)
+    assert edge.admin("/purge?url=/vod/film/2/005.m4s", "POST")[0] == 200
+    wait_until(lambda: len(list(kept.store.iterdir())) == 1, 10, "one removed")
+    edge = kept()
+    assert edge.get("/vod/film/1.torrent").status == 200
+    assert edge.get(BOTH[0]).status == 503
+
+
+def test_a_purge_reaches_what_was_not_asked_for_since(vod, kept):
+    """The manifest is known, the representation only in the store."""
+    edge = kept()
+    ask(edge, BOTH[0])
+    stored(edge, 1)
+    edge = kept()
+    assert edge.get("/vod/film/1.torrent").status == 503
+    assert edge.admin("/purge?url=/vod/film/2/005.m4s", "POST")[0] in (200, 404)
+    assert edge.get(BOTH[0]).status == 503
+
+
+def test_two_edges_share_a_store(vod, kept, p2p):
+    first = kept()
+    mine = ask(first, BOTH[0])
+    stored(first, 1)
+    second = p2p(vod.origin, store=str(kept.store), url="http://edge.example", announce=["udp://t.example:1"])
+    assert second.get(BOTH[0]).body == mine
+    assert second.metrics()["torrent_loaded"] == 1
+
+
+def test_bytes_without_a_validator_are_not_kept(vod, kept):
+    """Another file of that length could not be told from the one that was hashed."""
+    vod["/vod/film/2/003.m4s"] = vod["/vod/film/2/003.m4s"][0], None
+    edge = kept()
+    ask(edge, BOTH[0])
+    ask(edge, "/vod/film/1.torrent")
+    stored(edge, 1)
+    assert len(list(kept.store.iterdir())) == 1
+
+
+def test_a_store_that_went_away_only_costs_the_store(film, p2p, work):
+    store = work / "store"
+    store.mkdir()
+    edge = p2p(film, store=str(store))
+    store.rmdir()
+    ask(edge, BOTH[0])
+    wait_until(lambda: edge.metrics()["torrent_store_errors"] == 1, 10, "said")
+    assert b"torrent_store_failed" in edge.process.said()
+
+
+def test_a_store_that_is_not_there_is_refused_at_the_start(film, work, spate_bin):
+    for verb in (["check"], ["run", "--admin", "off", "--listen", f"127.0.0.1:{free_port()}"]):
+        said = subprocess.run([spate_bin, *verb, "--origin", film, "--set", f"p2p.store={work / 'nowhere'}"],
+                              capture_output=True, timeout=20)
+        assert said.returncode != 0
+        assert b"p2p.store" in said.stderr and b"No such file or directory" in said.stderr
+
+
+def test_an_offline_torrent_leaves_the_store_alone(film, vod, kept, work, spate_bin):
+    """Any folder has a /stream.mpd; what the edge has of its own says nothing about it."""
+    (work / "t").mkdir()
+    subprocess.run([spate_bin, "torrent", film / "vod/film/stream.mpd", "-o", work / "t", "--set", f"p2p.piece={PIECE}",
+                    "--set", f"p2p.store={kept.store}"], capture_output=True, timeout=60, check=True)
+    assert list(kept.store.iterdir()) == []

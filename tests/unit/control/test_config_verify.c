@@ -143,6 +143,19 @@ static void test_a_disk_directory_that_is_not_there(void **state)
 	spate_config_free(cfg);
 }
 
+static void test_a_store_directory_that_is_not_there(void **state)
+{
+	struct spate_config_report r;
+
+	assert_int_equal(verify("origins: [{dir: /}]\np2p:\n  store: /no/such\n", 0, &r), -22);
+	assert_string_equal(r.text,
+			    "spate:6:10: p2p.store: \"/no/such\": No such file or directory\n");
+	assert_int_equal(verify("origins: [{dir: /}]\np2p: {store: /dev/null}\n", 0, &r), -22);
+	assert_string_equal(r.text, "spate:5:14: p2p.store: \"/dev/null\": Not a directory\n");
+	assert_int_equal(verify("origins: [{dir: /}]\np2p: {store: /tmp}\n", 0, &r), 0);
+	assert_string_equal(r.text, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -156,6 +169,7 @@ int main(void)
 		cmocka_unit_test(test_an_address_of_another_machine),
 		cmocka_unit_test(test_a_log_that_cannot_be_written),
 		cmocka_unit_test(test_a_disk_directory_that_is_not_there),
+		cmocka_unit_test(test_a_store_directory_that_is_not_there),
 	};
 
 	return cmocka_run_group_tests_name("config verify", tests, NULL, NULL);
