@@ -150,7 +150,7 @@ struct spate_config {
 		uint64_t torrents_bytes; /* of torrents and their hashes */
 		char *store;             /* directory; "": none */
 		uint64_t store_bytes;
-		uint32_t swarms;         /* enum spate_config_swarms */
+		uint32_t swarms; /* enum spate_config_swarms */
 		uint32_t interval_ms;
 		uint32_t audience;
 		char **groups; /* "10.0.0.0/8,fd00::/8" */

@@ -187,6 +187,21 @@ static void numbers_that_do_not_fit_are_refused(void **state)
 	}
 }
 
+/* All bytes are there and right; only there is a piece more than the parts have bytes for. */
+static void a_piece_too_many_is_refused(void **state)
+{
+	struct spate_record r;
+	struct spate_buf b = {0};
+
+	rig_record(&r, "/film/stream.mpd", "v/1", sizes, PARTS);
+	r.pieces = realloc(r.pieces, ++r.npieces * SPATE_SHA1_BYTES);
+	memset(r.pieces + (r.npieces - 1) * SPATE_SHA1_BYTES, 0, SPATE_SHA1_BYTES);
+	assert_int_equal(spate_record_encode(&r, &b), 0);
+	assert_refused(b.p, b.len);
+	spate_record_free(&r);
+	free(b.p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -197,6 +212,7 @@ int main(void)
 		cmocka_unit_test(a_sealed_piece_of_a_file_is_refused),
 		cmocka_unit_test(a_sealed_change_makes_a_record_or_none),
 		cmocka_unit_test(numbers_that_do_not_fit_are_refused),
+		cmocka_unit_test(a_piece_too_many_is_refused),
 	};
 
 	return cmocka_run_group_tests_name("torrent record", tests, NULL, NULL);
