@@ -61,8 +61,8 @@ struct rep {
 	uint64_t bandwidth;
 	bool elsewhere;
 	enum rep_state state;
-	const char *why; /* REP_FAILED */
-	uint64_t asked_us, failed_us, began_us;
+	const char *why;                                 /* REP_FAILED */
+	uint64_t asked_us, failed_us, began_us, used_us; /* used: its file in the store */
 	uint32_t n;
 	struct segment *seg;
 	char *name, *hybrid_name; /* of the file; of the folder */
@@ -181,6 +181,7 @@ void spate_rep_drop_hashes(struct rep *r);
 /* True: it is LOADING, and queries are looked at again when it is known what the store has. */
 bool spate_keep_load(struct rep *r);
 void spate_keep_save(struct rep *r); /* takes r's hashes over */
+void spate_keep_used(struct rep *r); /* it was asked for: its file is to be among the last to go */
 void spate_keep_remove(struct rep *r);
 
 /* publish.c */

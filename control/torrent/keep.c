@@ -13,11 +13,13 @@
 #include "control/torrent/internal.h"
 #include "dataplane/cache/write.h"
 
+#define USED_US 1000000 /* a file's time need not be more exact */
+
 struct errand {
 	struct spate_hash_job job; /* first */
 	struct spate_publisher *p;
 	struct rep *r;           /* load: in LOADING until done */
-	char *manifest, *id;     /* load, remove: r may be gone by then */
+	char *manifest, *id;     /* but of a save: r may be gone by then */
 	struct spate_record rec; /* load: what was found; save: what to write */
 };
 
@@ -149,6 +151,7 @@ bool spate_keep_load(struct rep *r)
 	r->state = REP_LOADING;
 	r->stopping = r->wanted = false;
 	r->sought = true;
+	r->used_us = spate_loop_now_us(r->m->p->s.env->loop);
 	submit(e);
 	return true;
 }
@@ -224,6 +227,40 @@ void spate_keep_save(struct rep *r)
 	e->rec.manifest = e->manifest;
 	e->rec.id = e->id;
 	e->manifest = e->id = NULL;
+	r->used_us = spate_loop_now_us(p->s.env->loop);
+	submit(e);
+}
+
+/* --- using --- */
+
+static int touch(struct spate_hash_job *job)
+{
+	struct errand *e = (struct errand *)job;
+
+	return spate_store_touch(e->p->store, e->manifest, e->id, e->p->piece_bytes);
+}
+
+/* One that failed costs an earlier end at most. */
+static void on_touched(struct spate_hash_job *job)
+{
+	struct errand *e = (struct errand *)job;
+
+	e->p->hashing--;
+	destroy(e);
+}
+
+void spate_keep_used(struct rep *r)
+{
+	struct spate_publisher *p = r->m->p;
+	uint64_t now_us = spate_loop_now_us(p->s.env->loop);
+	struct errand *e;
+
+	if (p->store == NULL || now_us - r->used_us < USED_US)
+		return;
+	e = create(r, touch, on_touched);
+	if (e == NULL)
+		return;
+	r->used_us = now_us;
 	submit(e);
 }
 

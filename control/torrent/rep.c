@@ -505,6 +505,8 @@ void spate_rep_start(struct rep *r)
 	if (r->state == REP_NONE || r->state == REP_FAILED)
 		if (!spate_keep_load(r))
 			spate_rep_queue(r);
+	if (r->state == REP_READY)
+		spate_keep_used(r);
 	r->wanted = true;
 }
 

@@ -257,6 +257,16 @@ int spate_store_load(struct spate_store *s, const char *manifest, const char *id
 	return rc;
 }
 
+int spate_store_touch(struct spate_store *s, const char *manifest, const char *id,
+		      uint32_t piece_bytes)
+{
+	char name[SPATE_STORE_NAME];
+
+	spate_store_name(manifest, id, piece_bytes, name);
+	return utimensat(s->dir, name, NULL, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT ? -errno
+											 : 0;
+}
+
 int spate_store_remove(struct spate_store *s, const char *manifest, const char *id,
 		       uint32_t piece_bytes)
 {

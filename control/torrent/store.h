@@ -4,6 +4,7 @@
  *   spate_store_create(&s, path, bytes)
  *   spate_store_save(s, &rec)                          whole or not at all, over what was there
  *   spate_store_load(s, manifest, id, piece, &rec)     counts as a use
+ *   spate_store_touch(s, manifest, id, piece)          is in use, though not loaded again
  *   spate_store_remove(s, manifest, id, piece)
  *   spate_store_destroy(s)
  *
@@ -43,6 +44,8 @@ int spate_store_load(struct spate_store *s, const char *manifest, const char *id
 		     uint32_t piece_bytes, struct spate_record *out);
 
 /* 0 (also where there is none) or negative errno. */
+int spate_store_touch(struct spate_store *s, const char *manifest, const char *id,
+		      uint32_t piece_bytes);
 int spate_store_remove(struct spate_store *s, const char *manifest, const char *id,
 		       uint32_t piece_bytes);
 

@@ -1,6 +1,7 @@
 """Torrents of what the edge serves: made when asked for, taken by every checker, right as web seeds."""
 import hashlib
 import json
+import os
 import pathlib
 import shutil
 import struct
@@ -607,6 +608,21 @@ def test_a_purge_reaches_what_was_not_asked_for_since(vod, kept):
     assert edge.get("/vod/film/1.torrent").status == 503
     assert edge.admin("/purge?url=/vod/film/2/005.m4s", "POST")[0] in (200, 404)
     assert edge.get(BOTH[0]).status == 503
+
+
+def test_what_is_asked_for_is_among_the_last_to_go(vod, kept):
+    """By the time of its file, which the edge that has it in memory renews."""
+    edge = kept()
+    ask(edge, BOTH[0])
+    stored(edge, 1)
+    file, = kept.store.iterdir()
+    os.utime(file, (0, 0))
+
+    def renewed():
+        assert edge.get(BOTH[0]).status == 200
+        return file.stat().st_mtime > 0
+
+    wait_until(renewed, 10, "renewed")
 
 
 def test_two_edges_share_a_store(vod, kept, p2p):

@@ -235,6 +235,12 @@ static void beyond_the_bound_what_was_used_longest_ago_goes(void **state)
 	assert_true(there("a") && !there("b") && there("c") && there("d"));
 	assert_int_equal(save(f.s, "e"), 0);
 	assert_true(there("a") && !there("c") && there("d") && there("e"));
+	used_before("d", 40);
+	used_before("a", 30);
+	assert_int_equal(spate_store_touch(f.s, MANIFEST, "d", RIG_PIECE), 0);
+	assert_int_equal(spate_store_touch(f.s, MANIFEST, "nobody", RIG_PIECE), 0);
+	assert_int_equal(save(f.s, "f"), 0);
+	assert_true(!there("a") && there("d"));
 }
 
 static void a_smaller_bound_is_kept_from_the_start(void **state)
