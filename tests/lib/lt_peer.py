@@ -9,6 +9,8 @@ unless `announce`. only=v2 comes by the hybrid's v2 infohash, and has piece laye
 then= is a peer that it hears of when something has failed its hash. It leaves with CONFUSED when it holds that the v1
 and v2 hashes of a hybrid disagree: at times it does while block hashes still come (arvidn/libtorrent issue 6394). So it
 does when it has banned everybody it knows: who gave a block of a piece that another one spoiled may be banned too.
+After a piece that failed it may lose track of one (progress above 1, and nothing is asked for): when nothing has come for
+some seconds it is told to look at what it has, as its user would.
 """
 import json
 import subprocess
@@ -18,6 +20,7 @@ import time
 import libtorrent as lt
 
 CONFUSED = 3
+QUIET = 8.0  # seconds
 
 
 def wait_for_links():
@@ -64,12 +67,17 @@ def main():
         handle.connect_peer((host, int(port)))
     known, banned = len(peers) + ("then" in said), set()
     end = time.time() + 120
-    said_done = False
+    said_done, had, moved = False, 0, time.time()
     while time.time() < end or "seed" in words:
         status = handle.status()
         if "then" in said and status.total_failed_bytes > 0:
             host, port = said.pop("then").rsplit(":", 1)
             handle.connect_peer((host, int(port)))
+        if status.total_payload_download != had:
+            had, moved = status.total_payload_download, time.time()
+        elif status.total_failed_bytes > 0 and not status.is_seeding and time.time() - moved > QUIET:
+            moved = time.time()
+            handle.force_recheck()
         if status.is_seeding and not said_done:
             said_done = True
             print("DONE", status.total_payload_download, status.total_failed_bytes, flush=True)
