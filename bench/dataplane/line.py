@@ -133,7 +133,7 @@ class Bench:
         r.add(kind, "objects verified, not timed", got["verified"], "", wrong=got["wrong"])
 
     def goodput(self, r, kind):
-        timed = ("-d", f"{self.args.seconds}s", "--warmup", "3s", "--verify", "first", "--verify-sample", "64")
+        timed = ("-d", f"{self.args.seconds}s", "--cover", "--warmup", "1s", "--verify", "first", "--verify-sample", "64")
         if kind in KERNEL:
             with Link(kind) as link, self.edge(kind, link.eal):
                 if kind == "tap":

@@ -30,6 +30,7 @@ struct run {
 	uint64_t answered_once;
 	uint64_t left; /* requests that may still be asked; UINT64_MAX: no limit */
 	uint64_t seed, asked;
+	uint64_t cover; /* URL that is the next to be asked once; past the last: all have been */
 	uint64_t due_ns, end_ns, next_check_ns;
 	double due_f, gap_ns;
 	uint64_t answers0, bytes0, opened0, cpu0;
@@ -74,7 +75,10 @@ static void choose(struct run *r, struct load_ask *a)
 	const struct load_options *o = r->l->o;
 	uint64_t size;
 
-	*a = (struct load_ask){.url = load_zipf_draw(&r->l->plan->zipf, &r->seed)};
+	*a = (struct load_ask){.url = r->cover < r->l->plan->n
+					      ? (uint32_t)r->cover
+					      : load_zipf_draw(&r->l->plan->zipf, &r->seed)};
+	r->cover += r->cover < r->l->plan->n ? o->threads : 0;
 	a->verify = o->verify != LOAD_VERIFY_NONE && r->asked % o->verify_sample == 0;
 	r->asked++;
 	if (!o->has_range)
@@ -283,11 +287,14 @@ static void drive(struct run *r)
 {
 	struct load_loop *l = r->l;
 	struct load_net *net = l->client.net;
-	uint64_t begin = net->now_ns, grace;
+	uint64_t begin, grace;
 
-	r->due_f = (double)begin;
-	r->due_ns = begin;
+	r->due_f = (double)net->now_ns;
+	r->due_ns = net->now_ns;
 	r->end_ns = UINT64_MAX;
+	while (!stopped(r) && r->cover < l->plan->n && r->left > 0)
+		turn(r);
+	begin = net->now_ns;
 	while (!stopped(r) && net->now_ns < begin + l->o->warmup_ns && r->left > 0)
 		turn(r);
 	window_begin(r);
@@ -333,6 +340,7 @@ static int open_run(struct run *r, struct load_loop *l)
 	unsigned slots = l->nconns * l->o->pipeline;
 
 	*r = (struct run){.l = l, .seed = l->o->seed * 0x9e3779b97f4a7c15u + l->id};
+	r->cover = l->o->cover ? l->id : UINT64_MAX;
 	r->left = l->requests != 0 ? l->requests : UINT64_MAX;
 	r->gap_ns = l->rate > 0 ? 1e9 / l->rate : 0;
 	r->conn = calloc(l->nconns, sizeof(*r->conn));

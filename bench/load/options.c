@@ -31,6 +31,7 @@ static const char help[] =
 	"  -t, --threads N        each with its share of connections and rate (1)\n"
 	"      --cpu LIST         pin the threads: 1,2,3\n"
 	"  -d, --duration TIME    measured (10s); --warmup TIME before it, not measured (1s)\n"
+	"      --cover            each URL once before all that: the server then has all of them\n"
 	"  -n, --requests N       end after so many\n"
 	"  -r, --rate N           open loop: N requests a second whatever the server does; latency "
 	"counts\n"
@@ -97,6 +98,7 @@ static const char help[] =
 enum {
 	O_CPU = 256,
 	O_WARMUP,
+	O_COVER,
 	O_POISSON,
 	O_PIPELINE,
 	O_ONE_SHOT,
@@ -140,6 +142,7 @@ static const struct option longs[] = {
 	{"cpu", 1, 0, O_CPU},
 	{"duration", 1, 0, 'd'},
 	{"warmup", 1, 0, O_WARMUP},
+	{"cover", 0, 0, O_COVER},
 	{"requests", 1, 0, 'n'},
 	{"rate", 1, 0, 'r'},
 	{"poisson", 0, 0, O_POISSON},
@@ -398,6 +401,9 @@ static bool take(struct load_options *o, int opt, const char *v)
 		return duration(v, &o->duration_ns) && o->duration_ns != 0;
 	case O_WARMUP:
 		return duration(v, &o->warmup_ns);
+	case O_COVER:
+		o->cover = true;
+		break;
 	case 'n':
 		return count(v, 1, UINT64_MAX, &o->requests);
 	case 'r':

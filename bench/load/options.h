@@ -25,6 +25,7 @@ struct load_options {
 	unsigned threads;
 	int cpu[LOAD_THREADS_MAX]; /* pinned to; -1: not */
 	uint64_t duration_ns, warmup_ns, timeout_ns;
+	bool cover;        /* each URL once, before the warm-up */
 	uint64_t requests; /* 0: no limit */
 	double rate;       /* a second; 0: closed loop */
 	bool poisson;

@@ -91,6 +91,15 @@ def test_a_server_that_stands_still_is_told(scripted, load):
     assert got["latency p50"] > 500000, said
 
 
+def test_each_url_once_before_it_counts(edge_over, folder, load):
+    for i in range(100):
+        (folder / str(i)).write_bytes(b"x")
+    edge = edge_over(folder)
+    code, got, said = load(edge, "--cover", "--rate", "200", "-d", "0.1s", "--warmup", "0", "-c", "1", edge.url("/{0..99}"))
+    assert code == 0 and edge.metrics()["http_miss"] == 100, said
+    assert got["answers"] < 50, said
+
+
 def test_nobody_there(edge, load):
     code, _, said = load(edge, "-n", "10", "http://127.0.0.1:1/x")
     assert code == 2 and "no connection could be made" in said, said
