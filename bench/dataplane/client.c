@@ -17,7 +17,7 @@ struct viewer {
 	uint32_t matched; /* of HEAD_END */
 };
 
-static struct {
+static _Thread_local struct {
 	struct rig_setup setup;
 	struct spate_port *port;
 	struct spate_net *net;
@@ -111,7 +111,7 @@ static void on_closed(struct spate_tcp_conn *c, enum spate_tcp_close_why why)
 static const struct spate_tcp_user user = {
 	.connected = on_connected, .data = on_data, .event = on_event, .closed = on_closed};
 
-void client_open(const struct rig_setup *setup, struct spate_port *port)
+void client_open(const struct rig_setup *setup, struct spate_port *port, unsigned worker)
 {
 	static const uint8_t me[16] = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 2};
 	struct spate_net_setup ns = {.seed = 7};
@@ -122,7 +122,7 @@ void client_open(const struct rig_setup *setup, struct spate_port *port)
 	memset(&v, 0, sizeof(v));
 	v.setup = *setup;
 	v.port = port;
-	v.random = 0x9e3779b97f4a7c15;
+	v.random = 0x9e3779b97f4a7c15 * (worker + 1);
 	v.net = spate_net_create(&ns);
 	rig_must(v.net != NULL && spate_net_add_iface(v.net, &is) == 0, "client net");
 	rig_must(spate_net_add_address(v.net, 0, me, 24) == 0, "client address");

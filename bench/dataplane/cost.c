@@ -8,10 +8,15 @@
  *                   and 0.5 GB of metadata
  *   connection ...  handshake, GET of 1 KiB, FIN from the client
  *
+ *   ... 2 workers   the same on two cores at once, over one cache: what sharing it costs each
+ *
  * A case is run in slices of about a millisecond. The median slice counts, of those in which the
  * kernel did not run somebody else in the middle of a turn. Nothing here is a wire: line rate is
  * `./dev bench line`.
  */
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +44,7 @@ static const struct test_case cases[] = {
 	{"1 MiB, MTU 1500, an ACK for 2", BULK(8, .ack_each = 2), 4, 400},
 	{"1 MiB, MTU 1500, soft checksum", BULK(8, .soft_csum = true), 4, 400},
 	{"1 MiB, MTU 1500, 100 conns", BULK(100), 4, 400, true},
+	{"1 MiB, MTU 1500, 2 workers", BULK(8, .workers = 2), 4, 400, true},
 	{"1 MiB, TSO 60 KiB", BULK(8, .tso = 61440), 4, 400},
 	{"1 MiB, net_ring", BULK(8, .ring = true), 4, 400},
 	{"1 KiB, 1,000,000 objects", REQUEST(1000000, 64), 500, 301},
@@ -48,6 +54,8 @@ static const struct test_case cases[] = {
 	{"1 KiB, 1,000,000 objects, 1 conn", REQUEST(1000000, 1), 200, 201, true},
 	{"1 KiB, 1,000,000 objects, 1,000 conns", REQUEST(1000000, 1000), 500, 301, true},
 	{"1 KiB, 1,000,000 objects, 10,000 conns", REQUEST(1000000, 10000), 500, 301, true},
+	{"1 KiB, 1,000,000 objects, 2 workers", REQUEST(1000000, 64, .workers = 2), 500, 301, true},
+	{"1 KiB, 1,000 objects, 2 workers", REQUEST(1000, 64, .workers = 2), 500, 301, true},
 	{"1 KiB, 1,000,000 objects, net_ring", REQUEST(1000000, 64, .ring = true), 500, 201},
 	{"connection, 1,000,000 objects", REQUEST(1000000, 64, .close_each = true), 300, 301},
 	{"connection, 1,000 objects", REQUEST(1000, 64, .close_each = true), 300, 301, true},
@@ -92,47 +100,136 @@ static double median(double *v, unsigned n)
 	return v[n / 2];
 }
 
-static void run_case(const struct test_case *t)
-{
-	static double cycles[SLICES_MAX], packet[SLICES_MAX], ack[SLICES_MAX];
-	struct rig_count c, all = {0};
-	unsigned n = t->slices < most_slices ? t->slices : most_slices;
-	bool bulk = t->rig.object_bytes >= MIB(1);
+/* What one worker measured, a value a slice. */
+struct series {
+	double cycles[SLICES_MAX], packet[SLICES_MAX], ack[SLICES_MAX];
+	unsigned n;
+	struct rig_count all;
+};
 
-	rig_open(&t->rig);
+static bool is_bulk(const struct test_case *t)
+{
+	return t->rig.object_bytes >= MIB(1);
+}
+
+static void warm_up(const struct test_case *t)
+{
 	rig_run(t->slice * (most_slices < 100 ? most_slices : 100) + t->rig.conns * 4);
-	for (unsigned i = 0, tries = 0; i < n; tries++) {
+}
+
+static void measure(const struct test_case *t, struct series *s)
+{
+	struct rig_count c;
+
+	s->n = t->slices < most_slices ? t->slices : most_slices;
+	for (unsigned i = 0, tries = 0; i < s->n; tries++) {
 		rig_mark();
 		rig_run(t->slice);
 		rig_counted(&c);
-		if (c.broken != 0 && tries < 20 * n)
+		if (c.broken != 0 && tries < 20 * s->n)
 			continue;
-		cycles[i] = (double)(c.turn_cycles + c.flush_cycles) /
-			    (double)(bulk ? c.bodies : c.answers);
-		packet[i] = (double)c.flush_cycles / (double)c.tx_packets;
-		ack[i] = (double)c.turn_cycles / (double)c.rx_packets;
-		all.tx_packets += c.tx_packets;
-		all.rx_packets += c.rx_packets;
+		s->cycles[i] = (double)(c.turn_cycles + c.flush_cycles) /
+			       (double)(is_bulk(t) ? c.bodies : c.answers);
+		s->packet[i] = (double)c.flush_cycles / (double)c.tx_packets;
+		s->ack[i] = (double)c.turn_cycles / (double)c.rx_packets;
+		s->all.tx_packets += c.tx_packets;
+		s->all.rx_packets += c.rx_packets;
 		i++;
 	}
-	rig_close();
-	double each = median(cycles, n);
-	/* The aims are for what does not fit the caches. */
-	bool aim = t->rig.objects >= 1000000 && t->rig.conns == 64;
+}
 
-	if (bulk) {
+/* Both workers measure only while both work. */
+struct pair {
+	const struct test_case *t;
+	struct series *s;
+	pthread_barrier_t warm;
+	_Atomic unsigned done;
+};
+
+static void pin(unsigned cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	rig_must(sched_setaffinity(0, sizeof(set), &set) == 0, "two workers want cores 0 and 1");
+}
+
+static void measure_beside(struct pair *p, struct series *s)
+{
+	warm_up(p->t);
+	pthread_barrier_wait(&p->warm);
+	measure(p->t, s);
+	atomic_fetch_add(&p->done, 1);
+	while (atomic_load(&p->done) < 2)
+		rig_run(p->t->slice);
+}
+
+static void *second(void *arg)
+{
+	struct pair *p = arg;
+
+	pin(1);
+	rig_join(&p->t->rig, 1);
+	measure_beside(p, &p->s[1]);
+	rig_leave();
+	return NULL;
+}
+
+static void measure_two(const struct test_case *t, struct series s[2])
+{
+	struct pair p = {.t = t, .s = s};
+	pthread_t other;
+	cpu_set_t before;
+
+	rig_must(sched_getaffinity(0, sizeof(before), &before) == 0, "affinity");
+	pin(0);
+	pthread_barrier_init(&p.warm, NULL, 2);
+	rig_must(pthread_create(&other, NULL, second, &p) == 0, "a second worker");
+	measure_beside(&p, &s[0]);
+	pthread_join(other, NULL);
+	pthread_barrier_destroy(&p.warm);
+	sched_setaffinity(0, sizeof(before), &before);
+}
+
+static void run_case(const struct test_case *t)
+{
+	static struct series s[2];
+	unsigned workers = t->rig.workers > 1 ? 2 : 1;
+	double each = 0, rate = 0;
+
+	memset(s, 0, sizeof(s));
+	rig_open(&t->rig);
+	if (workers == 2) {
+		measure_two(t, s);
+	} else {
+		warm_up(t);
+		measure(t, s);
+	}
+	rig_close();
+	for (unsigned i = 0; i < workers; i++) {
+		double m = median(s[i].cycles, s[i].n);
+
+		each += m / workers;
+		rate += tsc_hz / m;
+	}
+	/* The aims are for what does not fit the caches, and for one worker. */
+	bool aim = t->rig.objects >= 1000000 && t->rig.conns == 64 && workers == 1;
+	const char *cores = workers == 2 ? "two cores" : "one core";
+
+	if (is_bulk(t)) {
 		row(t->name, "cycles/byte", each, "cycles", t->rig.tso ? 0.08 : 0.20);
-		row(t->name, "cycles/data packet", median(packet, n), "cycles", 0);
-		row(t->name, "cycles/ACK", median(ack, n), "cycles", 0);
-		row(t->name, "data packets/ACK", (double)all.tx_packets / (double)all.rx_packets,
-		    "", 0);
-		row(t->name, "one core", tsc_hz / each * 8 / 1e9, "Gbit/s", 0);
+		row(t->name, "cycles/data packet", median(s->packet, s->n), "cycles", 0);
+		row(t->name, "cycles/ACK", median(s->ack, s->n), "cycles", 0);
+		row(t->name, "data packets/ACK",
+		    (double)s->all.tx_packets / (double)s->all.rx_packets, "", 0);
+		row(t->name, cores, rate * 8 / 1e9, "Gbit/s", 0);
 	} else if (t->rig.close_each) {
 		row(t->name, "cycles/connection", each, "cycles", 0);
-		row(t->name, "one core", tsc_hz / each / 1e6, "M conn/s", aim ? 1.0 : 0);
+		row(t->name, cores, rate / 1e6, "M conn/s", aim ? 1.0 : 0);
 	} else {
 		row(t->name, "cycles/request", each, "cycles", 0);
-		row(t->name, "one core", tsc_hz / each / 1e6, "M req/s", aim ? 2.5 : 0);
+		row(t->name, cores, rate / 1e6, "M req/s", aim ? 2.5 : 0);
 	}
 }
 

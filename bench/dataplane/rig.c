@@ -21,9 +21,10 @@
 #define BROKEN_CYCLES 1000000u   /* 0.4 ms; what is preempted waits for 1 ms and more */
 #define LIMIT_US      120000000u /* of one run */
 
-static struct {
+static struct spate_cache *cache; /* all workers' */
+static _Thread_local struct {
 	struct rig_setup setup;
-	struct spate_cache *cache;
+	unsigned id;
 	struct spate_ring to_control, from_control;
 	struct spate_stats stats;
 	struct spate_worker_config config;
@@ -57,15 +58,15 @@ int rig_url(char *out, size_t cap, unsigned i)
 	return snprintf(out, cap, "/video/1080p/%07u.m4s", i);
 }
 
-static void store(unsigned i)
+static void store(const struct rig_setup *s, unsigned i)
 {
 	static const char head[] =
 		"Content-Type: video/iso.segment\r\nETag: \"65f1c0de-400\"\r\n"
 		"Date: Mon, 23 Nov 2026 12:00:00 GMT\r\nCache-Control: max-age=3600\r\n";
-	uint64_t size = b.setup.object_bytes, waiting;
+	uint64_t size = s->object_bytes, waiting;
 	char url[64];
 	struct spate_key key = spate_key_of(url, (size_t)rig_url(url, sizeof(url), i));
-	struct spate_object *o = spate_cache_insert(b.cache, &key);
+	struct spate_object *o = spate_cache_insert(cache, &key);
 	struct spate_meta *m = calloc(1, sizeof(*m) + sizeof(head));
 
 	rig_must(o != NULL && m != NULL, "no room for an object");
@@ -76,34 +77,34 @@ static void store(unsigned i)
 	m->etag_len = 14;
 	m->last_modified_s = -1;
 	m->stored_s = time(NULL);
-	rig_must(spate_cache_publish(b.cache, o, m, size, INT64_MAX) == 0, "publish");
+	rig_must(spate_cache_publish(cache, o, m, size, INT64_MAX) == 0, "publish");
 	for (uint64_t at = 0; at < size;) {
 		struct iovec iov[16];
 		unsigned n;
-		uint64_t room = spate_cache_room(b.cache, o, size - at, iov, 16, &n);
+		uint64_t room = spate_cache_room(cache, o, size - at, iov, 16, &n);
 
 		rig_must(room > 0, "the cache is too small for the case");
 		for (unsigned k = 0; k < n; k++)
 			memset(iov[k].iov_base, (int)(i + k), iov[k].iov_len);
-		spate_cache_filled(b.cache, o, room);
+		spate_cache_filled(cache, o, room);
 		at += room;
 	}
-	spate_cache_complete(b.cache, o, &waiting);
-	spate_cache_release(b.cache, o);
+	spate_cache_complete(cache, o, &waiting);
+	spate_cache_release(cache, o);
 }
 
-static void fill_cache(void)
+static void fill_cache(const struct rig_setup *s)
 {
-	const struct rig_setup *s = &b.setup;
 	uint32_t block = s->object_bytes >= 16384 ? 16384 : 1024;
 	uint64_t blocks = (s->object_bytes + block - 1) / block;
 
 	/* A block, a slot and its share of the tables for each; the cache keeps 1/32 free. */
 	uint64_t bytes = s->objects * blocks * (block + 768ull) * 17 / 16 + (64ull << 20);
 
-	rig_must(spate_cache_create(&b.cache, bytes, block, 1) == 0, "cache");
+	rig_must(spate_cache_create(&cache, bytes, block, s->workers > 1 ? s->workers : 1) == 0,
+		 "cache");
 	for (unsigned i = 0; i < s->objects; i++)
-		store(i);
+		store(s, i);
 }
 
 /* --- the ports --- */
@@ -177,7 +178,7 @@ static void open_ring(void)
 	rig_must(rte_eth_from_rings(edge, &up, 1, &down, 1, 0) >= 0 &&
 			 rte_eth_from_rings(viewer, &down, 1, &up, 1, 0) >= 0,
 		 "net_ring");
-	spate_cache_arena(b.cache, &arena);
+	spate_cache_arena(cache, &arena);
 	ps.arena = &arena;
 	rig_must(spate_dpdk_open(&b.server, 0, &ps, why, sizeof(why)) == 0, why);
 	ps.arena = NULL;
@@ -202,8 +203,9 @@ static void open_edge(void)
 		.port = &b.server, .addresses = &at, .naddresses = 1, .tap_fd = -1};
 	struct spate_dpdk_setup ds = {
 		.ifs = &f, .nifs = 1, .listeners = &l, .nlisteners = 1, .spin = true};
-	struct spate_worker_setup ws = {.cpu = -1,
-					.cache = b.cache,
+	struct spate_worker_setup ws = {.id = b.id,
+					.cpu = -1,
+					.cache = cache,
 					.config = &b.config,
 					.stats = &b.stats,
 					.to_control = &b.to_control,
@@ -220,20 +222,26 @@ static void open_edge(void)
 						.send_timeout_ms = 60000,
 						.max_connections = 100000};
 	rig_must(spate_worker_create(&b.w, &ws, &why) == 0, why);
-	spate_cache_online(b.cache, 0);
+	spate_cache_online(cache, b.id);
 }
 
-void rig_open(const struct rig_setup *setup)
+void rig_join(const struct rig_setup *setup, unsigned worker)
 {
 	memset(&b, 0, sizeof(b));
 	b.setup = *setup;
-	fill_cache();
+	b.id = worker;
 	if (setup->ring)
 		open_ring();
 	else
 		open_mem();
 	open_edge();
-	client_open(setup, &b.client);
+	client_open(setup, &b.client, worker);
+}
+
+void rig_open(const struct rig_setup *setup)
+{
+	fill_cache(setup);
+	rig_join(setup, 0);
 }
 
 /* Of its own, so that a profile can be limited to it: callgrind --toggle-collect=server_turn. */
@@ -247,7 +255,7 @@ __attribute__((noinline)) static void server_turn(void)
 	b.w->backend_ops->turn(b.w, 0);
 	t1 = __rdtsc();
 	b.w->backend_ops->flush(b.w);
-	spate_cache_quiesce(b.cache, 0);
+	spate_cache_quiesce(cache, b.id);
 	t2 = __rdtsc();
 	b.count.turn_cycles += t1 - t0;
 	b.count.flush_cycles += t2 - t1;
@@ -307,7 +315,7 @@ static void drain(struct spate_port *p)
 		p->ops->rx_free(p, 0, pkts, n);
 }
 
-void rig_close(void)
+void rig_leave(void)
 {
 	client_close();
 	drain(&b.client);
@@ -319,5 +327,10 @@ void rig_close(void)
 	close(b.to_control.eventfd);
 	spate_ring_finish(&b.to_control);
 	spate_ring_finish(&b.from_control);
-	spate_cache_destroy(b.cache);
+}
+
+void rig_close(void)
+{
+	rig_leave();
+	spate_cache_destroy(cache);
 }
