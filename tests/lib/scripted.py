@@ -83,6 +83,8 @@ class ScriptedOrigin:
         A descriptor is closed only when no thread sleeps on it. The kernel may start a sleeping call over (a signal that
         another thread took), by number: it would then accept for the next test's listener, and close what it got.
         """
+        if self.stopping.is_set():
+            return
         self.stopping.set()
         self.listener.shutdown(socket.SHUT_RDWR)
         self.accepting.join()
