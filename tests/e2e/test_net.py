@@ -132,7 +132,7 @@ def test_an_edge_without_a_gateway_follows_the_router(edge_over, sample, monkeyp
     monkeypatch.setattr(AfPacket.Place, "config", advertised)
     edge = edge_over(sample, workers=2)
     place, far = edge.place, "2001:db8:77::2"
-    ip(f"addr add {far}/128 dev lo", ns=place.ns.name)
+    ip(f"addr add {far}/128 dev lo nodad", ns=place.ns.name)
     # Its neighbour advertisements say that it is a router.
     inside(place, "sysctl", "-qw", f"net.ipv6.conf.{place.peer}.forwarding=1")
 

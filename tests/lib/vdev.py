@@ -175,15 +175,16 @@ class Tap(AfPacket):
 
 class AfXdp(AfPacket):
     """
-    net_af_xdp in copy mode on a veth pair. Its memory has to be huge pages: 512 MiB are set aside and given back. One
-    worker only: it asks ethtool for combined channels, which a veth does not have.
+    net_af_xdp in copy mode on a veth pair. Its memory has to be huge pages: 768 MiB are set aside and given back, for
+    two edges at once with 256 MiB for DPDK and 64 MiB of cache each, and some. One worker only: it asks ethtool for combined
+    channels, which a veth does not have.
     """
 
     name = "dpdk-af_xdp"
     most_workers = 1
     capabilities = "net_raw,+net_admin,+bpf,+perfmon,+sys_admin,+ipc_lock"
     eal = ["--no-pci", "-m", "256", "--in-memory"]
-    WANTED = 256
+    WANTED = 384
 
     def setup(self, work):
         super().setup(work)
