@@ -528,8 +528,8 @@ static int start_threads(struct run *r)
 }
 
 /*
- * Sockets send large ranges by reference, page by page; our own TCP wants the largest pages there
- * are, and some devices want them of DPDK's own.
+ * Lent to a socket, memory goes page by page and comes back so; who copies wants the largest pages
+ * there are, as our own TCP does, and some devices want them of DPDK's own.
  */
 static int make_cache(struct run *r)
 {
@@ -539,10 +539,10 @@ static int make_cache(struct run *r)
 	char why[1024] = "";
 	int rc = 0;
 
-	if (r->cfg->backend == SPATE_BACKEND_SOCKETS) {
+	if (r->cfg->backend == SPATE_BACKEND_SOCKETS && r->cfg->tcp.send == SPATE_SEND_REFERENCE) {
 		rc = spate_cache_create_giftable(&r->cache, bytes, block, r->cfg->workers);
 	} else {
-		if (spate_run_dpdk != NULL)
+		if (r->cfg->backend == SPATE_BACKEND_DPDK && spate_run_dpdk != NULL)
 			rc = spate_run_dpdk->memory(r->cfg, &take, why, sizeof(why));
 		if (rc < 0)
 			return cannot("backend dpdk", why, rc);

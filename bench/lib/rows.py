@@ -77,15 +77,20 @@ class Rows:
         """One round's value; the row is made by the first."""
         row = self.at.get((case, metric, peer))
         if row is None:
+            for old in self._of(case, metric, peer):  # it had failed in an earlier round
+                self.rows.remove(old)
             row = self.at[case, metric, peer] = self._row(case, metric, unit, aim, peer, {"rounds": [], **more})
         row["rounds"].append(value)
         row["value"] = statistics.median(row["rounds"])
         if self.progress:
             print(f"  {self.bench} {case} {peer or ''} {metric} {number(value)} {unit}", file=sys.stderr)
 
+    def _of(self, case, metric, peer):
+        return [r for r in self.rows if (r["case"], r["metric"], r["peer"]) == (case, metric, peer)]
+
     def failed(self, case, metric, unit, peer, why):
         """A figure that could not be taken: never left out quietly."""
-        if (case, metric, peer) not in self.at:
+        if not self._of(case, metric, peer):
             self._row(case, metric, unit, None, peer, {"note": str(why)[:300]})
 
     def find(self, case, metric):

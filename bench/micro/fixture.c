@@ -42,7 +42,8 @@ static void add(struct spate_cache *c, uint64_t n, uint64_t size)
 struct spate_cache *bench_cache(uint64_t n, uint32_t block_bytes, uint64_t size, unsigned readers)
 {
 	uint64_t each = (size + block_bytes - 1) / block_bytes * block_bytes;
-	uint64_t bytes = n * (each + each / 8 + 512) + (1 << 20);
+	uint64_t bytes =
+		n * (each + each / 8 + 1024) + (1 << 20); /* a slot, its share of the tables */
 	struct spate_cache *c;
 
 	must(spate_cache_create(&c, bytes, block_bytes, readers) == 0, "create");

@@ -33,6 +33,7 @@ enum spate_config_routers { SPATE_ROUTERS_STATIC, SPATE_ROUTERS_ADVERTISED };
 enum spate_config_idle { SPATE_IDLE_ADAPTIVE, SPATE_IDLE_SPIN };
 enum spate_config_swarms { SPATE_SWARMS_PUBLISHED, SPATE_SWARMS_OPEN };
 enum spate_config_congestion { SPATE_CC_CUBIC, SPATE_CC_BBR };
+enum spate_config_send { SPATE_SEND_COPY, SPATE_SEND_REFERENCE };
 enum spate_config_log_format { SPATE_LOG_JSON, SPATE_LOG_COMBINED };
 enum spate_config_log_level {
 	SPATE_LEVEL_ERROR,
@@ -136,6 +137,7 @@ struct spate_config {
 
 	struct {
 		uint32_t congestion; /* enum spate_config_congestion */
+		uint32_t send;       /* enum spate_config_send */
 	} tcp;
 
 	struct {

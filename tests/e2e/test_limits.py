@@ -1,5 +1,7 @@
 """Many, slow and idle viewers: memory and descriptors stay bounded, others are served."""
 import contextlib
+import os
+import pathlib
 import resource
 import subprocess
 import time
@@ -119,17 +121,29 @@ def test_cache_never_passes_its_limit(edge_over, folder):
     assert edge.metrics()["cache_evicted"] > 0
 
 
-def test_evicted_while_read(edge_over, folder):
-    """A slow viewer's object is pushed out of the cache; what it reads stays right."""
+@pytest.mark.parametrize("send", ["copy", "reference"])
+def test_evicted_while_read(edge_over, folder, send):
+    """A slow viewer's object is pushed out of the cache; what it reads stays right, though its pages may have been lent."""
     for i in range(40):
         (folder / str(i)).write_bytes(bytes([i]) * MIB)
-    edge = edge_over(folder, cache={"memory": "16MiB"})
+    edge = edge_over(folder, cache={"memory": "16MiB"}, tcp={"send": send})
     with edge.connect(rcvbuf=4096) as slow:
         slow.request("/7")
         head = slow.head()
         for i in range(40):
             assert edge.get(f"/{i}").body == bytes([i]) * MIB
         assert slow._exactly(MIB, head) == bytes([7]) * MIB
+
+
+@pytest.mark.parametrize("send, pipes", [("copy", 0), ("reference", 2)])
+def test_pages_are_lent_only_where_asked(edge_over, sample, backend, send, pipes):
+    """What is lent goes through a pipe of the worker's."""
+    if backend.name != "sockets":
+        return  # our own TCP always refers
+    edge = edge_over(sample, tcp={"send": send})
+    assert edge.get("/2/001.m4s").body == (sample / "2/001.m4s").read_bytes()
+    held = [os.readlink(fd) for fd in pathlib.Path(f"/proc/{edge.pid}/fd").iterdir()]
+    assert sum(x.startswith("pipe:") for x in held) == pipes, held
 
 
 def test_ordinary_user_with_default_limits(edge_over, sample, files):

@@ -1,6 +1,6 @@
 """
 How clients reach an edge. Every case takes its connections and client programs from its edge, and the edge has them
-from its place; so a backend is a pair of classes and nothing else: Sockets here, the DPDK devices in vdev.py.
+from its place; so a backend is a pair of classes and nothing else: the sockets here, the DPDK devices in vdev.py.
 
     backend = Sockets(); backend.setup(work)      once a session; may skip
     place = backend.place(port)                   for each edge
@@ -36,8 +36,8 @@ class SocketsPlace:
     kernel_accepts = True                 # a handshake ends while the edge stands still
     capabilities = ""                     # what an edge that is not root must have been given
 
-    def __init__(self, port):
-        self.port = port
+    def __init__(self, port, **more):
+        self.port, self.more = port, more
 
     def started(self):
         """The edge is ready."""
@@ -47,7 +47,7 @@ class SocketsPlace:
 
     def config(self, workers):  # pylint: disable=unused-argument
         """The part of an edge's configuration that is this backend's."""
-        return {"backend": "sockets", "listen": [f"127.0.0.1:{self.port}", f"[::1]:{self.port}"]}
+        return {"backend": "sockets", "listen": [f"127.0.0.1:{self.port}", f"[::1]:{self.port}"], **self.more}
 
     def argv(self, file):  # pylint: disable=unused-argument
         """The same as options of `spate run`; file may be written."""
@@ -62,4 +62,13 @@ class SocketsPlace:
         return socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6, kind)
 
 
-BACKENDS = {b.name: b for b in (Sockets, vdev.AfPacket, vdev.Tap, vdev.AfXdp)}
+class SocketsByReference(Sockets):
+    """The same, and large ranges are lent to the kernel instead of copied."""
+
+    name = "sockets-reference"
+
+    def place(self, port):
+        return SocketsPlace(port, tcp={"send": "reference"})
+
+
+BACKENDS = {b.name: b for b in (Sockets, SocketsByReference, vdev.AfPacket, vdev.Tap, vdev.AfXdp)}
