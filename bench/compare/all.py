@@ -29,7 +29,7 @@ import servers  # noqa: E402
 STEPS = [
     ("micro", "micro/micro.py", ["--rounds", "3"], ["--rounds", "1"], 90),
     ("cost", "dataplane/dataplane.py", ["--rounds", "2"], ["--quick"], 180),
-    ("line", "dataplane/line.py", ["--rounds", "2", "--budget", "280"], ["--quick"], 340),
+    ("line", "dataplane/line.py", ["--rounds", "2", "--budget", "380"], ["--quick"], 430),
     ("ceiling", "load/load.py", ["--ceiling", "-d", "2s"], ["--ceiling", "-d", "1s"], 60),
     ("http", "compare/http.py", ["--rounds", "3", "--seconds", "1.5"],
      ["--rounds", "1", "--seconds", "1", "--sizes", "1KiB,64KiB,1MiB,8MiB"], 420),
@@ -110,7 +110,7 @@ def main(quick=False):
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("dir", nargs="?", type=Path, help="folder for the rows")
     p.add_argument("--rounds", type=int, help="of every bench that has rounds")
-    p.add_argument("--minutes", type=float, default=5 if quick else 28,
+    p.add_argument("--minutes", type=float, default=5 if quick else 30,
                    help="in all; what does not fit is cut short, and the report says so (%(default)s; with --rounds: no limit)")
     p.add_argument("--only", help="these steps (a,b); rows of the others stay as they are")
     args = p.parse_args()
