@@ -175,8 +175,8 @@ class Tap(AfPacket):
 
 class AfXdp(AfPacket):
     """
-    net_af_xdp in copy mode on a veth pair. Its memory has to be huge pages: 768 MiB are set aside and given back, for
-    two edges at once with 256 MiB for DPDK and 64 MiB of cache each, and some. One worker only: it asks ethtool for combined
+    net_af_xdp in copy mode on a veth pair. Its memory has to be huge pages: 1,600 MiB are set aside and given back, for
+    an edge with the default cache and one with a small one, 256 MiB for DPDK each, and some. One worker only: it asks ethtool for combined
     channels, which a veth does not have.
     """
 
@@ -184,7 +184,7 @@ class AfXdp(AfPacket):
     most_workers = 1
     capabilities = "net_raw,+net_admin,+bpf,+perfmon,+sys_admin,+ipc_lock"
     eal = ["--no-pci", "-m", "256", "--in-memory"]
-    WANTED = 384
+    WANTED = 800
 
     def setup(self, work):
         super().setup(work)
