@@ -15,7 +15,8 @@ struct stream {
 	struct spate_watch watch; /* the send queue ran dry */
 	struct spate_stream_tcp *k;
 	struct stream *next, **prev;
-	bool was_full; /* the app has been stopped by a full queue: room() is owed */
+	bool was_full;  /* the app has been stopped by a full queue: room() is owed */
+	bool timed_out; /* timeout() is owed, unless the app sets its timer anew */
 };
 
 struct listener {
@@ -70,6 +71,7 @@ static void op_abort(struct spate_stream *s)
 
 static void op_timer(struct spate_stream *s, uint32_t ms)
 {
+	((struct stream *)s)->timed_out = false;
 	spate_tcp_timer(conn_of(s), ms);
 }
 
@@ -171,6 +173,7 @@ static void on_event(struct spate_tcp_conn *c, unsigned what)
 	struct stream *s = stream_of(c);
 	const struct spate_stream_app *app = s->s.app;
 
+	s->timed_out = what & SPATE_TCP_EV_TIMER;
 	if ((what & SPATE_TCP_EV_DRAINED) && s->s.out.base == s->s.out.end) {
 		s->was_full = false;
 		app->drained(&s->s);
@@ -182,7 +185,7 @@ static void on_event(struct spate_tcp_conn *c, unsigned what)
 	 * then. */
 	if ((what & SPATE_TCP_EV_EOF) && !spate_tcp_closed(c))
 		s->s.app->eof(&s->s);
-	if ((what & SPATE_TCP_EV_TIMER) && !spate_tcp_closed(c))
+	if (s->timed_out && !spate_tcp_closed(c))
 		s->s.app->timeout(&s->s);
 	if ((what & SPATE_TCP_EV_DRY) && !spate_tcp_closed(c))
 		watch_dry(c, s);

@@ -64,16 +64,24 @@ static bool duplicate(const struct spate_tcp_conn *c, const struct tcp_seg *s, u
 	       c->snd_wnd == wnd_before && c->snd_una != c->snd_nxt;
 }
 
-/* An answer to a probe. In FIN-WAIT-2 the time since our FIN's ACK is what counts. */
+/*
+ * An answer to a probe, or, from behind a closed window, to a repeat (RFC 9293 3.8.6.1: as long as
+ * the peer answers, the connection stays). In FIN-WAIT-2 the time since our FIN's ACK is what
+ * counts, and who only has our FIN left to take does not keep us waiting for ever.
+ */
 static void answered(struct spate_tcp_conn *c)
 {
-	if (c->state != SPATE_TCP_FIN_WAIT_2)
+	bool only_fin = (c->flags & F_FINISH) && (c->q == NULL || c->una_off == c->q->end);
+
+	if (c->state != SPATE_TCP_FIN_WAIT_2 && !only_fin)
 		c->progress_ms = c->t->now_ms;
 }
 
 enum spate_tcp_verdict tcp_ack_input(struct spate_tcp_conn *c, const struct tcp_seg *s)
 {
-	struct tcp_ack a = {.acked = s->ack - c->snd_una, .prior_flight = tcp_flight(c)};
+	struct tcp_ack a = {.acked = s->ack - c->snd_una,
+			    .prior_flight = tcp_flight(c),
+			    .timeout = c->ca == CA_LOSS};
 	uint32_t wnd_before = c->snd_wnd;
 	bool reno = !(c->flags & F_SACK), dup;
 
@@ -93,7 +101,7 @@ enum spate_tcp_verdict tcp_ack_input(struct spate_tcp_conn *c, const struct tcp_
 	a.ece = (s->flags & TCP_ECE) && (c->flags & F_ECN);
 	dup = duplicate(c, s, wnd_before);
 	if (a.acked == 0 && s->nsack == 0 && !dup && !a.ece && !(c->flags & F_TLP_OUT)) {
-		if (c->snd_una == c->snd_nxt)
+		if (c->snd_una == c->snd_nxt || c->snd_wnd == 0)
 			answered(c);
 		tcp_dirty(c);
 		return SPATE_TCP_OK;
@@ -102,7 +110,7 @@ enum spate_tcp_verdict tcp_ack_input(struct spate_tcp_conn *c, const struct tcp_
 		cumulative(c, s, &a);
 		c->progress_ms = c->t->now_ms;
 		c->flags |= F_REARM | F_PROGRESS;
-	} else if (c->snd_una == c->snd_nxt) {
+	} else if (c->snd_una == c->snd_nxt || c->snd_wnd == 0) {
 		answered(c);
 	}
 	if (!reno && s->nsack != 0)

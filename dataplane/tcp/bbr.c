@@ -75,19 +75,22 @@ static void take_rate(struct tcp_bbr *b, const struct spate_tcp_conn *c, const s
 	if (!seq_lt(a->rate_prior, b->next_round)) {
 		b->next_round = c->delivered;
 		b->round_start = true;
-		if (++b->bw_round >= BIN_ROUNDS) {
-			b->bw_round = 0;
-			b->bw[1] = b->bw[0];
-			b->bw[0] = 0;
-		}
+		b->bw_round += b->bw_round < BIN_ROUNDS;
 	}
 	if (a->rate_interval_us == 0)
 		return;
 	bw = (uint64_t)a->rate_delivered * 1000000 / a->rate_interval_us;
 	/* An application that sent too little says nothing about the path, unless it beat the
 	 * record. */
-	if (!a->rate_app_limited || bw >= max_bw(b))
-		b->bw[0] = max32(b->bw[0], (uint32_t)(bw / BBR_UNIT));
+	if (a->rate_app_limited && bw < max_bw(b))
+		return;
+	/* Rounds that say nothing do not make the filter forget what others said. */
+	if (b->bw_round == BIN_ROUNDS) {
+		b->bw_round = 0;
+		b->bw[1] = b->bw[0];
+		b->bw[0] = 0;
+	}
+	b->bw[0] = max32(b->bw[0], (uint32_t)(bw / BBR_UNIT));
 }
 
 static void check_full(struct tcp_bbr *b, const struct tcp_ack *a)
@@ -151,13 +154,16 @@ static void take_min_rtt(struct spate_tcp_conn *c, const struct tcp_ack *a)
 		b->min_rtt_us = a->rtt_us;
 		b->min_rtt_ms = now;
 	}
-	if (expired && b->mode != PROBE_RTT && tcp_flight(c) != 0) {
+	if (expired && b->mode != PROBE_RTT && !b->idle_restart && tcp_flight(c) != 0) {
 		save_cwnd(c);
 		b->mode = PROBE_RTT;
 		b->probe_rtt_done_ms = 0;
 	}
+	if (a->delivered != 0)
+		b->idle_restart = false;
 	if (b->mode != PROBE_RTT)
 		return;
+	tcp_app_limited(c); /* four segments say nothing about the path's rate */
 	if (b->probe_rtt_done_ms == 0) {
 		if (tcp_flight(c) <= MIN_SEGMENTS * (uint32_t)c->mss) {
 			b->probe_rtt_done_ms = (now + PROBE_RTT_MS) | 1;
@@ -183,6 +189,8 @@ static void set_cwnd(struct spate_tcp_conn *c, const struct tcp_ack *a)
 	uint32_t gain = b->mode == STARTUP || b->mode == DRAIN ? HIGH_GAIN : CWND_GAIN;
 	uint32_t want = target(c, gain) + 3 * 2 * (uint32_t)c->mss;
 
+	if (a->lost != 0) /* what is lost makes no room */
+		c->cwnd -= min32(c->cwnd - c->mss, a->lost);
 	if (c->ca == CA_RECOVERY && b->restoring) {
 		/* The first round of a recovery: one out for one in. */
 		c->cwnd = max32(c->cwnd, tcp_flight(c) + a->delivered);
@@ -229,6 +237,11 @@ static void bbr_event(struct spate_tcp_conn *c, int what)
 		b->restoring = true;
 		b->next_round = c->delivered;
 		c->cwnd = tcp_flight(c) + c->mss;
+		break;
+	case CC_START:
+		/* Its first round trip is as good as one of PROBE_RTT: nothing of ours is queued.
+		 */
+		b->idle_restart = c->app_limited != 0;
 		break;
 	case CC_RECOVERED:
 	case CC_UNDO:

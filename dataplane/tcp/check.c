@@ -89,6 +89,7 @@ static void check_held(const struct spate_tcp_conn *c)
 		}
 		islands++;
 	}
+	CHECK(prev == NULL || !(c->flags & F_FIN_SEEN) || seq_leq(prev->end, c->fin_rcv));
 	CHECK(islands == c->islands && islands <= TCP_ISLANDS);
 	CHECK(nodes == c->nodes);
 }
@@ -109,6 +110,9 @@ void spate_tcp_check(const struct spate_tcp_conn *c)
 		CHECK(c->armed & 1u << TM_REXMIT);
 		return;
 	}
+	CHECK(!(c->flags & F_SEND_SYN));
+	CHECK(!(c->flags & F_FIN_SEEN) ||
+	      seq_leq(c->rcv_nxt, c->fin_rcv + ((c->flags & F_FIN_RCVD) != 0)));
 	CHECK(seq_leq(c->snd_una, c->snd_nxt));
 	CHECK(c->cwnd >= c->mss && c->mss > 0);
 	CHECK(c->rto_us <= c->t->cfg.rto_max_us);

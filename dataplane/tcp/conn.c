@@ -123,6 +123,7 @@ void tcp_established(struct spate_tcp_conn *c)
 	bool sampled = c->retries == 0;
 
 	c->state = SPATE_TCP_ESTABLISHED;
+	c->flags &= ~F_SEND_SYN;
 	tcp_path(c);
 	tcp_set_mss(c);
 	c->backoff = 0;

@@ -58,13 +58,14 @@ static inline uint32_t max32(uint32_t a, uint32_t b)
 #define TCP_ECE 0x40
 #define TCP_CWR 0x80
 
-#define TCP_SACK_MAX  4
-#define TCP_ISLANDS   512 /* of one connection, at most: every second packet of 1,000 lost */
-#define TCP_NODE_DATA 2016
-#define TCP_HEAD      30
-#define TCP_DUPTHRESH 3
-#define TCP_MTU_MIN4  552
-#define TCP_MTU_MIN6  1280
+#define TCP_SACK_MAX    4
+#define TCP_ISLANDS     512 /* of one connection, at most: every second packet of 1,000 lost */
+#define TCP_NODE_DATA   2016
+#define TCP_HEAD        30
+#define TCP_DUPTHRESH   3
+#define TCP_RECORDS_FEW 8 /* tcp_record_due */
+#define TCP_MTU_MIN4    552
+#define TCP_MTU_MIN6    1280
 #define TCP_PAWS_MS \
 	(24u * 24 * 3600 * 1000) /* ts_recent is no proof after 24 days (RFC 7323 5.5) */
 #define TCP_TICK_US   64
@@ -86,6 +87,8 @@ struct tcp_run {
 #define RUN_REXMIT      0x4 /* sent more than once */
 #define RUN_APP_LIMITED 0x8
 #define RUN_GROWN       0x10 /* no record was left: only its last byte was sent at sent_us */
+#define RUN_SHORT \
+	0x20 /* its last segment is no full one: nothing is added, so that the others are */
 static_assert(sizeof(struct tcp_run) <= 64, "a run is one cache line");
 
 struct tcp_runs { /* head and tail of one of the lists */
@@ -140,7 +143,7 @@ struct tcp_bbr {
 	uint32_t cycle_us, probe_rtt_done_ms;
 	uint32_t prior_cwnd;
 	uint8_t mode, cycle_idx, full_count, bw_round;
-	bool round_start, filled, probe_rtt_round_done, restoring;
+	bool round_start, filled, probe_rtt_round_done, restoring, idle_restart;
 };
 
 #define F_DIRTY      0x00000001u /* on the engine's list, flush comes by */
@@ -243,6 +246,7 @@ struct spate_tcp_conn {
 	uint16_t phsum, mtu;
 	uint8_t head[TCP_HEAD]; /* ethernet and what of IP comes before the addresses */
 	uint8_t why;
+	bool black_hole; /* mtu is our own guess: the path does not raise it again */
 
 	union {
 		struct spate_tcp_listener *listener; /* in SYN-RECEIVED */
@@ -262,6 +266,7 @@ struct tcp_tw {
 	uint32_t next, prev; /* index + 1 in the pool; the list is in order of expiry */
 	uint16_t wnd;
 	bool ts, used;
+	bool fin_owed; /* in FIN-WAIT-2: the peer's FIN is still to come */
 };
 
 struct tcp_entry {
@@ -292,7 +297,8 @@ struct tcp_ack {
 	uint32_t rtt_us;       /* 0: no sample */
 	uint32_t fack;         /* highest end delivered by this ACK */
 	bool reordered, dsack, ece, spurious, any;
-	bool left; /* this ACK ended a recovery */
+	bool left;    /* this ACK ended a recovery */
+	bool timeout; /* it came after a timeout, and before all of that was repaired */
 	/* rate sample (Cheng, Cardwell: delivery rate estimation); interval 0: none */
 	uint32_t rate_delivered, rate_interval_us, rate_prior;
 	bool rate_app_limited;
@@ -308,7 +314,7 @@ struct tcp_cc_ops {
 	void (*event)(struct spate_tcp_conn *c, int what); /* enum tcp_cc_event */
 	uint64_t (*rate)(const struct spate_tcp_conn *c);  /* bytes a second, 0: not known */
 };
-enum tcp_cc_event { CC_RTO, CC_RECOVERY, CC_RECOVERED, CC_UNDO };
+enum tcp_cc_event { CC_RTO, CC_RECOVERY, CC_RECOVERED, CC_UNDO, CC_START /* nothing was out */ };
 extern const struct tcp_cc_ops tcp_cubic_ops, tcp_bbr_ops;
 
 struct spate_tcp {
@@ -330,6 +336,7 @@ struct spate_tcp {
 	struct spate_tcp_lower lower;
 	_Atomic uint64_t *count;
 	uint32_t epoch_seen, path_waiting;
+	uint64_t scanned_us; /* when those that wait were last looked for */
 	uint64_t key_hash[2], key_isn[2], key_ts[2], key_port[2], key_cookie[2];
 	struct spate_tcp_config cfg;
 	struct spate_pool run_pool, node_pool;
@@ -392,9 +399,24 @@ static inline uint32_t get32(const uint8_t *p)
 	return __builtin_bswap32(v);
 }
 
+/*
+ * Runs and islands share a pool. Its last quarter is for connections that have few of them: those
+ * whose peers acknowledge nothing, or in crumbs, cannot keep the others from sending.
+ */
+static inline bool tcp_record_due(const struct spate_tcp *t, uint32_t have)
+{
+	return have < TCP_RECORDS_FEW || t->run_pool.used < t->run_pool.limit / 4 * 3;
+}
 static inline uint32_t tcp_flight(const struct spate_tcp_conn *c)
 {
 	return c->snd_nxt - c->snd_una - c->sacked_out - c->lost_out;
+}
+/* What is delivered from here on was not limited by the path. */
+static inline void tcp_app_limited(struct spate_tcp_conn *c)
+{
+	uint32_t at = c->delivered + tcp_flight(c);
+
+	c->app_limited = at != 0 ? at : 1;
 }
 static inline uint32_t tcp_srtt(const struct spate_tcp_conn *c)
 {

@@ -94,8 +94,12 @@ static void avoid_congestion(struct spate_tcp_conn *c, uint32_t acked)
 /* Growing is for who is using the window (RFC 9438 4.2, RFC 7661). */
 static bool limited(const struct spate_tcp_conn *c, const struct tcp_ack *a)
 {
+	/* Pacing may still owe what an ACK made room for; without more to send there is nothing
+	 * owed. */
+	uint32_t owed = tcp_more(c) && !(c->flags & F_DRY) ? a->acked : 0;
+
 	if (c->cwnd < c->ssthresh)
-		return a->prior_flight + a->acked >= c->cwnd / 2 || (c->flags & F_CWND_LIMIT);
+		return a->prior_flight + owed >= c->cwnd / 2 || (c->flags & F_CWND_LIMIT);
 	return (c->flags & F_CWND_LIMIT) || a->prior_flight + 2 * (uint32_t)c->mss >= c->cwnd;
 }
 
@@ -107,6 +111,9 @@ static void cubic_ack(struct spate_tcp_conn *c, const struct tcp_ack *a)
 	if (c->ca == CA_RECOVERY || c->ca == CA_CWR || acked == 0 || a->left || !limited(c, a))
 		return;
 	if (c->cwnd < c->ssthresh) {
+		/* What was SACKed before the timeout is no new sign of room (RFC 5681 3.1). */
+		if (a->timeout)
+			acked = min32(acked, a->delivered);
 		/* Without pacing what grows leaves in one burst: L = 8 (RFC 9406 4.2). */
 		if (!c->t->cfg.pacing)
 			acked = min32(acked, 8 * (uint32_t)c->mss);

@@ -12,12 +12,33 @@ static bool acceptable(const struct spate_tcp_conn *c, const struct tcp_seg *s)
 	return s->seq == s->end ? seq_lt(c->rcv_nxt, s->seq) : seq_lt(c->rcv_nxt, s->end);
 }
 
+/* A reset with the number of the FIN before it, as macOS sends when it aborts; Linux takes it too.
+ */
+static bool own_fins_reset(const struct spate_tcp_conn *c, const struct tcp_seg *s)
+{
+	return (c->flags & F_FIN_RCVD) && s->seq == c->rcv_nxt - 1;
+}
+
+/* RFC 5961 section 3.2. */
+static enum spate_tcp_verdict reset_input(struct spate_tcp_conn *c, const struct tcp_seg *s)
+{
+	if (c->flags & F_ENDED)
+		return SPATE_TCP_DROP_TIME_WAIT; /* RFC 1337; only its user still has bytes to take
+						  */
+	if (s->seq != c->rcv_nxt && !own_fins_reset(c, s)) {
+		tcp_challenge(c);
+		return SPATE_TCP_DROP_RST_CHALLENGED;
+	}
+	tcp_close(c, c->state == SPATE_TCP_SYN_RCVD ? SPATE_TCP_REFUSED : SPATE_TCP_RESET);
+	return SPATE_TCP_TAKEN_RST;
+}
+
 static enum spate_tcp_verdict not_acceptable(struct spate_tcp_conn *c, const struct tcp_seg *s)
 {
 	bool old = seq_leq(s->end, c->rcv_nxt);
 
 	if (s->flags & TCP_RST)
-		return SPATE_TCP_DROP_RST_BAD;
+		return own_fins_reset(c, s) ? reset_input(c, s) : SPATE_TCP_DROP_RST_BAD;
 	if (s->len == 0 || (s->flags & TCP_SYN)) {
 		tcp_challenge(
 			c); /* keep-alives and probes are answered here, but not without limit */
@@ -39,20 +60,6 @@ static enum spate_tcp_verdict not_acceptable(struct spate_tcp_conn *c, const str
 static bool paws_rejects(const struct spate_tcp_conn *c, const struct tcp_seg *s)
 {
 	return seq_lt(s->tsval, c->ts_recent) && c->t->now_ms - c->ts_recent_ms < TCP_PAWS_MS;
-}
-
-/* RFC 5961 section 3.2. */
-static enum spate_tcp_verdict reset_input(struct spate_tcp_conn *c, const struct tcp_seg *s)
-{
-	if (c->flags & F_ENDED)
-		return SPATE_TCP_DROP_TIME_WAIT; /* RFC 1337; only its user still has bytes to take
-						  */
-	if (s->seq != c->rcv_nxt) {
-		tcp_challenge(c);
-		return SPATE_TCP_DROP_RST_CHALLENGED;
-	}
-	tcp_close(c, c->state == SPATE_TCP_SYN_RCVD ? SPATE_TCP_REFUSED : SPATE_TCP_RESET);
-	return SPATE_TCP_TAKEN_RST;
 }
 
 /* The ACK that ends a handshake we answered. */
@@ -87,7 +94,7 @@ static enum spate_tcp_verdict complete(struct spate_tcp_conn *c, struct tcp_seg 
 static void take_timestamp(struct spate_tcp_conn *c, const struct tcp_seg *s)
 {
 	/* R3: only from what covers the last byte acknowledged, so that delayed ACKs echo the
-	 * oldest. */
+	 * oldest. Its ACK was looked at first: who guesses must guess that too. */
 	if (seq_leq(s->seq, c->ack_sent) &&
 	    (seq_leq(c->ts_recent, s->tsval) || c->t->now_ms - c->ts_recent_ms >= TCP_PAWS_MS)) {
 		c->ts_recent = s->tsval;
@@ -98,15 +105,19 @@ static void take_timestamp(struct spate_tcp_conn *c, const struct tcp_seg *s)
 enum spate_tcp_verdict tcp_segment(struct spate_tcp_conn *c, struct tcp_seg *s)
 {
 	enum spate_tcp_verdict v;
+	bool fresh;
 
 	if (c->state == SPATE_TCP_SYN_RCVD && (s->flags & TCP_SYN) && s->seq + 1 == c->rcv_nxt) {
 		if (!(s->flags & TCP_ACK)) {
 			c->flags |= F_SEND_SYN; /* ours was lost */
+			if (c->retries == 0)
+				c->retries = 1; /* and its answer may be to either (Karn) */
 			tcp_dirty(c);
 			return SPATE_TCP_OK;
 		}
 		s->seq++; /* simultaneous open: the SYN is known, the ACK counts */
 		s->flags &= (uint8_t)~TCP_SYN;
+		s->wnd = (uint16_t)(s->wnd >> c->snd_scale); /* not scaled on a SYN */
 	}
 	if ((c->flags & F_TS) && !(s->flags & TCP_RST)) {
 		if (!s->has_ts)
@@ -132,11 +143,12 @@ enum spate_tcp_verdict tcp_segment(struct spate_tcp_conn *c, struct tcp_seg *s)
 		if (v != SPATE_TCP_OK || (c->flags & F_DEAD))
 			return v;
 	}
-	if (c->flags & F_TS)
-		take_timestamp(c, s);
+	fresh = seq_leq(c->snd_una, s->ack);
 	v = tcp_ack_input(c, s);
 	if (v != SPATE_TCP_OK)
 		return v;
+	if ((c->flags & F_TS) && fresh)
+		take_timestamp(c, s);
 	if (c->flags & F_ECN) {
 		if (s->flags & TCP_CWR)
 			c->flags &= ~F_ECE;

@@ -38,7 +38,7 @@ bool tcp_path(struct spate_tcp_conn *c)
 	/* Whatever ICMP told net/: smaller segments would only serve an attacker. */
 	uint16_t mtu = (uint16_t)max32(p.mtu, v6 ? TCP_MTU_MIN6 : TCP_MTU_MIN4);
 
-	if (c->mtu != mtu) {
+	if (mtu < c->mtu || (mtu > c->mtu && !c->black_hole)) {
 		c->mtu = mtu;
 		tcp_set_mss(c);
 	}
@@ -143,6 +143,8 @@ static uint32_t send_lost(struct spate_tcp_conn *c, uint32_t budget)
 			break;
 		}
 		n = flight < c->cwnd ? c->cwnd - flight : 0;
+		if (r == c->runs.head && c->ca == CA_RECOVERY)
+			c->rto_base_us = c->t->now32; /* the repeat's answer is a round trip away */
 		n = resend(c, r->start,
 			   cut_size(c, min32(len, max32(min32(n, budget - sent), c->mss))));
 		if (n == 0)
@@ -153,13 +155,30 @@ static uint32_t send_lost(struct spate_tcp_conn *c, uint32_t budget)
 	return sent;
 }
 
+/*
+ * A probe has left: the timeout starts anew, or it would come before the answer (RFC 8985 7.3). If
+ * none could leave, it is the timeout's turn as well, from where it was.
+ */
+static void probed(struct spate_tcp_conn *c, bool sent)
+{
+	c->flags |= F_TLP_OUT | F_REARM;
+	c->tlp_end = c->snd_nxt;
+	if (!sent)
+		return;
+	c->rto_base_us = c->t->now32;
+	tcp_count(c->t, SPATE_TCP_TLP, 1);
+}
+
 /* RFC 8985 7.3: nothing new to send, so the last segment again. */
 static void send_probe(struct spate_tcp_conn *c)
 {
 	struct tcp_run *r = c->runs.tail;
 
 	c->flags &= ~F_TLP_SEND;
-	if (r == NULL || (r->flags & (RUN_SACKED | RUN_LOST)))
+	if (r == NULL)
+		return;
+	probed(c, false);
+	if (r->flags & (RUN_SACKED | RUN_LOST))
 		return;
 	if (r->end - r->start > c->mss) {
 		if (!tcp_run_split(c, r, r->end - c->mss))
@@ -171,9 +190,8 @@ static void send_probe(struct spate_tcp_conn *c)
 	if (n == 0)
 		return;
 	resent(c, r, n);
-	c->flags |= F_TLP_OUT | F_TLP_REXMIT;
-	c->tlp_end = c->snd_nxt;
-	tcp_count(c->t, SPATE_TCP_TLP, 1);
+	probed(c, true);
+	c->flags |= F_TLP_REXMIT;
 }
 
 static void fin_sent(struct spate_tcp_conn *c)
@@ -199,6 +217,9 @@ static bool send_one(struct spate_tcp_conn *c, uint32_t len, bool fin, bool push
 		c->rto_base_us = c->t->now32;
 		c->progress_ms = c->t->now_ms;
 		c->flags |= F_PROGRESS;
+		if (c->rexmit_kind == REXMIT_PERSIST)
+			c->backoff = 0; /* of the probes: the path has lost nothing */
+		c->t->cc->event(c, CC_START);
 	}
 	r = tcp_run_append(c, seq, end);
 	if (r == NULL) {
@@ -286,18 +307,18 @@ static void send_new(struct spate_tcp_conn *c, uint32_t budget)
 			left -= len;
 			if (c->flags & F_TLP_SEND) {
 				c->flags &= ~F_TLP_SEND;
-				c->flags |= F_TLP_OUT;
-				c->tlp_end = c->snd_nxt;
-				tcp_count(c->t, SPATE_TCP_TLP, 1);
+				probed(c, true);
 			}
 		}
 		budget -= min32(budget, c->snd_nxt - start);
 		if (stop == SPATE_SENDQ_DRY && got < n) {
-			c->flags |= F_DRY;
+			c->flags = (c->flags & ~F_CWND_LIMIT) | F_DRY;
 			c->events |= SPATE_TCP_EV_DRY;
 		}
 	}
-	if (finish && !(c->flags & F_FIN_SENT) &&
+	/* A FIN waits for the window as a byte would: behind a closed one Linux before 6.11 drops
+	 * it. */
+	if (finish && !(c->flags & F_FIN_SENT) && seq_lt(c->snd_nxt, c->snd_una + c->snd_wnd) &&
 	    (q == NULL || c->una_off + (c->snd_nxt - c->snd_una) == q->end))
 		send_one(c, 0, true, false, NULL);
 }
@@ -314,11 +335,8 @@ static void note_limits(struct spate_tcp_conn *c)
 {
 	/* Nothing more to say, and room to say it: rate samples from here on say little about the
 	 * path. */
-	if (!tcp_more(c) && tcp_flight(c) < c->cwnd && c->lost.head == NULL) {
-		uint32_t at = c->delivered + tcp_flight(c);
-
-		c->app_limited = at != 0 ? at : 1;
-	}
+	if ((!tcp_more(c) || (c->flags & F_DRY)) && tcp_flight(c) < c->cwnd && c->lost.head == NULL)
+		tcp_app_limited(c);
 }
 
 static void send_syn(struct spate_tcp_conn *c)
@@ -338,7 +356,13 @@ void tcp_output(struct spate_tcp_conn *c)
 {
 	if (c->flags & F_SEND_SYN)
 		send_syn(c);
-	if (!tcp_synced(c) || !tcp_path(c))
+	if (!tcp_synced(c)) {
+		/* RFC 5961 4: a SYN with another number is told what we wait for. */
+		if (c->state == SPATE_TCP_SYN_RCVD && (c->flags & F_ACK_NOW) && c->txq != NULL)
+			tcp_emit(c, c->snd_nxt, 0, TCP_ACK, NULL);
+		return;
+	}
+	if (!tcp_path(c))
 		return;
 	if (c->lost.head != NULL || tcp_more(c)) {
 		uint32_t budget = c->flags & F_TLP_SEND ? c->mss : tcp_pace_budget(c);

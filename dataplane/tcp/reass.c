@@ -60,6 +60,33 @@ void tcp_held_clear(struct spate_tcp_conn *c)
 	}
 }
 
+/* Bytes behind the peer's FIN: there cannot be any, whatever came before it said (Linux drops them
+ * too). */
+static void cut_held(struct spate_tcp_conn *c, uint32_t fin)
+{
+	for (struct tcp_island **at = &c->held, *i; (i = *at) != NULL;) {
+		struct tcp_node *n = i->head;
+
+		if (seq_leq(fin, i->start)) {
+			*at = i->next;
+			free_island(c, i);
+			continue;
+		}
+		at = &i->next;
+		if (seq_leq(i->end, fin))
+			continue;
+		while (n->next != NULL && seq_lt(n->next->seq, fin))
+			n = n->next;
+		for (struct tcp_node *next; n->next != NULL; n->next = next) {
+			next = n->next->next;
+			put_node(c, n->next);
+		}
+		n->len = fin - n->seq;
+		i->tail = n;
+		i->end = fin;
+	}
+}
+
 /* Appends to an island; may stop short when there is no node. Returns bytes taken. */
 static uint32_t append(struct spate_tcp_conn *c, struct tcp_island *i, const uint8_t *p,
 		       uint32_t len)
@@ -96,7 +123,9 @@ static uint32_t append(struct spate_tcp_conn *c, struct tcp_island *i, const uin
 static struct tcp_island *new_island(struct spate_tcp_conn *c, struct tcp_island **at,
 				     uint32_t start)
 {
-	struct tcp_island *i = c->islands < TCP_ISLANDS ? spate_pool_get(&c->t->run_pool) : NULL;
+	struct tcp_island *i = c->islands < TCP_ISLANDS && tcp_record_due(c->t, c->islands)
+				       ? spate_pool_get(&c->t->run_pool)
+				       : NULL;
 
 	if (i == NULL)
 		return NULL;
@@ -242,6 +271,9 @@ static void in_order_input(struct spate_tcp_conn *c, const uint8_t *p, uint32_t 
 {
 	bool hole = c->held != NULL && in_order(c) == NULL;
 
+	tcp_deliver(c); /* resumed, and not visited since: what waited comes first */
+	if (c->flags & F_DEAD)
+		return;
 	while (len > 0) {
 		uint32_t before = c->rcv_nxt, n = len, took = 0, skip;
 
@@ -306,6 +338,7 @@ enum spate_tcp_verdict tcp_data_input(struct spate_tcp_conn *c, const struct tcp
 	if ((s->flags & TCP_FIN) && end == s->seq + s->len && !(c->flags & F_FIN_SEEN)) {
 		c->flags |= F_FIN_SEEN;
 		c->fin_rcv = end;
+		cut_held(c, end);
 	}
 	/* Bytes after the FIN there cannot be. */
 	if ((c->flags & F_FIN_SEEN) && seq_lt(c->fin_rcv, end))

@@ -10,7 +10,8 @@ static void remember(struct spate_tcp_conn *c)
 	c->undo_cwnd = c->cwnd;
 	c->undo_ssthresh = c->ssthresh;
 	c->undo_bytes = 0;
-	c->undo_ts = 0;
+	if (!(c->flags & F_TLP_REXMIT))
+		c->undo_ts = 0; /* nothing was sent again yet */
 	c->flags |= F_UNDO;
 }
 
@@ -100,13 +101,18 @@ static void undo(struct spate_tcp_conn *c)
 	tcp_count(c->t, SPATE_TCP_UNDO, 1);
 }
 
-/* The ACK answers the first transmission of what we have sent again; or every repeat was a DSACK.
+/*
+ * The ACK answers the first transmission of what we have sent again; or every repeat was a DSACK;
+ * or what we thought lost has come although we have not sent it again yet.
  */
 static bool spurious(const struct spate_tcp_conn *c, const struct tcp_ack *a,
 		     const struct tcp_seg *s)
 {
-	if (!(c->flags & F_UNDO) || c->undo_ts == 0)
+	if (!(c->flags & F_UNDO))
 		return false;
+	if (c->undo_ts == 0)
+		return a->acked != 0 &&
+		       (c->ca == CA_LOSS || (c->ca == CA_RECOVERY && c->lost_out == 0));
 	if (a->acked != 0 && (c->flags & F_TS) && s->has_ts && c->ca >= CA_RECOVERY &&
 	    seq_lt(s->tsecr, c->undo_ts))
 		return true;

@@ -39,7 +39,9 @@ static struct tcp_runs *list_of(struct spate_tcp_conn *c, const struct tcp_run *
 
 static struct tcp_run *run_new(struct spate_tcp_conn *c)
 {
-	struct tcp_run *r = c->nruns < c->t->cfg.conn_runs ? spate_pool_get(&c->t->run_pool) : NULL;
+	struct tcp_run *r = c->nruns < c->t->cfg.conn_runs && tcp_record_due(c->t, c->nruns)
+				    ? spate_pool_get(&c->t->run_pool)
+				    : NULL;
 
 	if (r != NULL)
 		c->nruns++;
@@ -71,11 +73,13 @@ struct tcp_run *tcp_run_append(struct spate_tcp_conn *c, uint32_t start, uint32_
 {
 	struct tcp_run *r = c->runs.tail;
 	uint32_t now = c->t->now32;
+	uint8_t tail = end - start != c->mss && (end - start) % c->mss != 0 ? RUN_SHORT : 0;
 
 	/* The same burst goes on. tail of flight: so the order by time stays. */
 	if (r != NULL && r->sent_us == now && (r->flags & ~RUN_APP_LIMITED) == 0 &&
 	    r == c->flight.tail && end - r->start < 1u << 24) {
 		r->end = end;
+		r->flags |= tail;
 		return r;
 	}
 	struct tcp_run *n = run_new(c);
@@ -91,7 +95,7 @@ struct tcp_run *tcp_run_append(struct spate_tcp_conn *c, uint32_t start, uint32_
 		tcp_list_add(&c->flight, r);
 		return r;
 	}
-	*n = (struct tcp_run){.prev = r, .start = start, .end = end, .sent_us = now};
+	*n = (struct tcp_run){.prev = r, .start = start, .end = end, .sent_us = now, .flags = tail};
 	if (r != NULL)
 		r->next = n;
 	else
@@ -114,6 +118,7 @@ bool tcp_run_split(struct spate_tcp_conn *c, struct tcp_run *r, uint32_t at)
 		r->flags = (uint8_t)((r->flags & ~RUN_GROWN) | RUN_REXMIT);
 	n->start = at;
 	r->end = at;
+	r->flags &= (uint8_t)~RUN_SHORT;
 	n->prev = r;
 	if (r->next != NULL)
 		r->next->prev = n;
@@ -136,8 +141,8 @@ static bool alike(const struct tcp_run *a, const struct tcp_run *b)
 {
 	if ((a->flags | b->flags) & RUN_SACKED)
 		return a->flags & b->flags & RUN_SACKED;
-	return a->flags == b->flags && a->sent_us == b->sent_us && !(a->flags & RUN_LOST) &&
-	       a->tnext == b;
+	return (a->flags | RUN_SHORT) == (b->flags | RUN_SHORT) && a->sent_us == b->sent_us &&
+	       !(a->flags & (RUN_LOST | RUN_SHORT)) && a->tnext == b;
 }
 
 static struct tcp_run *merge_back(struct spate_tcp_conn *c, struct tcp_run *r)
@@ -147,6 +152,7 @@ static struct tcp_run *merge_back(struct spate_tcp_conn *c, struct tcp_run *r)
 	if (p == NULL || p->end != r->start || !alike(p, r))
 		return r;
 	p->end = r->end;
+	p->flags |= r->flags & RUN_SHORT;
 	if (c->sack_hint == r)
 		c->sack_hint = p;
 	tcp_run_free(c, r);

@@ -19,6 +19,11 @@ static struct tcp_run *find_run(struct spate_tcp_conn *c, uint32_t seq)
 	return r;
 }
 
+/*
+ * Segments are what arrives: a run is only taken apart between two of them. A block that ends
+ * inside of one is wrong or malicious, and would make a record, and a packet to send again, of each
+ * byte.
+ */
 static void take_block(struct spate_tcp_conn *c, uint32_t start, uint32_t end,
 		       const struct tcp_seg *s, struct tcp_ack *a)
 {
@@ -30,12 +35,23 @@ static void take_block(struct spate_tcp_conn *c, uint32_t start, uint32_t end,
 			r = r->next;
 			continue;
 		}
-		if (seq_lt(r->start, start)) {
-			if (!tcp_run_split(c, r, start))
+		uint32_t from = 0, upto = min32(end - r->start, r->end - r->start);
+
+		if (seq_lt(r->start, start))
+			from = (start - r->start + c->mss - 1) / c->mss * c->mss;
+		if (seq_lt(end, r->end))
+			upto -= upto % c->mss;
+		if (from >= upto) {
+			r = r->next;
+			continue;
+		}
+		if (from != 0) {
+			if (!tcp_run_split(c, r, r->start + from))
 				return;
 			r = r->next;
+			upto -= from;
 		}
-		if (seq_lt(end, r->end) && !tcp_run_split(c, r, end))
+		if (upto < r->end - r->start && !tcp_run_split(c, r, r->start + upto))
 			return;
 		a->sacked += r->end - r->start;
 		tcp_delivered(c, r, r->start, r->end, s, a);

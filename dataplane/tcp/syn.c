@@ -95,7 +95,8 @@ enum spate_tcp_verdict tcp_listen_input(struct spate_tcp *t, struct spate_tcp_li
 	}
 	if (!(s->flags & TCP_SYN))
 		return SPATE_TCP_DROP_NO_ACK;
-	if (t->half_open >= cfg->max_half_open || cfg->cookies_always) {
+	/* A cookie cannot carry the number that TIME-WAIT asks for. */
+	if ((t->half_open >= cfg->max_half_open || cfg->cookies_always) && !iss_given) {
 		tcp_cookie_send(t, s);
 		return SPATE_TCP_OK;
 	}

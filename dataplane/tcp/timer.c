@@ -101,12 +101,11 @@ void tcp_rearm(struct spate_tcp_conn *c)
 	}
 	if (c->ca == CA_OPEN && (c->flags & F_SACK) && !(c->flags & F_TLP_OUT) &&
 	    c->sacked_out == 0 && c->backoff == 0) {
+		/* Instead of the first timeout, never after it (RFC 8985 7.2). */
 		uint64_t pto = probe_timeout(c);
 
-		if (pto < rto) {
-			arm_rexmit(c, REXMIT_TLP, pto);
-			return;
-		}
+		arm_rexmit(c, REXMIT_TLP, pto < rto ? pto : rto);
+		return;
 	}
 	arm_rexmit(c, REXMIT_RTO, rto);
 }
@@ -129,6 +128,7 @@ static void suspect_black_hole(struct spate_tcp_conn *c)
 	    c->runs.head->end - c->runs.head->start < c->mss)
 		return;
 	c->mtu = low;
+	c->black_hole = true;
 	tcp_set_mss(c);
 	tcp_count(c->t, SPATE_TCP_PMTU, 1);
 }
@@ -200,6 +200,8 @@ static void rexmit_fired(struct spate_tcp_conn *c)
 			tcp_enter_recovery(c);
 			if (!c->t->cc->owns_cwnd)
 				tcp_prr_ack(c, &a);
+		} else if (c->t->cc->owns_cwnd) {
+			c->cwnd -= min32(c->cwnd - c->mss, a.lost);
 		}
 		c->flags |= F_REARM;
 		break;
@@ -215,7 +217,9 @@ static void rexmit_fired(struct spate_tcp_conn *c)
 /*
  * The peer owes us a FIN, and sends nothing that our user could take: for us it ended in order, all
  * of ours was acknowledged. Bare ACKs and old bytes do not keep it, and a connection that we
- * accepted is not kept beyond FIN_WAIT_2_MOST times the limit, whatever it sends.
+ * accepted is not kept beyond FIN_WAIT_2_MOST times the limit, whatever it sends. Nothing is sent
+ * then: a reset would cost a slow reader what its kernel holds for it. A record goes on for it
+ * (timewait.c).
  */
 static void fin_wait_2_fired(struct spate_tcp_conn *c)
 {
@@ -225,7 +229,8 @@ static void fin_wait_2_fired(struct spate_tcp_conn *c)
 	if (c->rcv_nxt == c->fin_wait_rcv ||
 	    (!(c->flags & F_CLIENT) && since_us >= FIN_WAIT_2_MOST * limit_us)) {
 		tcp_count(c->t, SPATE_TCP_TIMEOUTS, 1);
-		tcp_reset(c, SPATE_TCP_DONE);
+		tcp_time_wait(c);
+		tcp_close(c, SPATE_TCP_DONE);
 		return;
 	}
 	c->fin_wait_rcv = c->rcv_nxt;

@@ -1,6 +1,7 @@
 /*
  * TIME-WAIT (RFC 9293 3.6.1): a record of its own, so that a busy edge does not keep whole TCBs for
- * a minute. All wait equally long, so one list in order of arrival is in order of expiry.
+ * a minute. All wait equally long, so one list in order of arrival is in order of expiry. What is
+ * given up in FIN-WAIT-2 goes on as such a record too, and waits in it for its FIN.
  */
 #include "dataplane/tcp/conn.h"
 
@@ -79,6 +80,7 @@ void tcp_time_wait(struct spate_tcp_conn *c)
 		.wnd = (uint16_t)min32((c->rcv_adv - c->rcv_nxt) >> c->rcv_scale, 65535),
 		.ts = c->flags & F_TS,
 		.used = true,
+		.fin_owed = c->state == SPATE_TCP_FIN_WAIT_2,
 	};
 	memcpy(w->peer_ip, c->peer_ip, 16);
 	memcpy(w->local_ip, c->local_ip, 16);
@@ -103,7 +105,9 @@ static bool may_reuse(const struct tcp_tw *w, const struct tcp_seg *s)
 			return true;
 		return w->ts_recent == s->tsval && seq_lt(w->rcv_nxt, s->seq);
 	}
-	return !w->ts && seq_lt(w->rcv_nxt, s->seq);
+	/* What is left of the old one has no timestamps, and the new one will drop what has none.
+	 */
+	return (!w->ts && s->has_ts) || seq_lt(w->rcv_nxt, s->seq);
 }
 
 static void answer(struct spate_tcp *t, struct tcp_tw *w, const struct tcp_seg *s)
@@ -119,10 +123,38 @@ static void answer(struct spate_tcp *t, struct tcp_tw *w, const struct tcp_seg *
 	tcp_answer(t, s, TCP_ACK, w->snd_nxt, w->rcv_nxt, w->wnd, opts, w->ts ? 12 : 0);
 }
 
+/* In order, where our user has gone: only a FIN is welcome. Bytes have no reader any more (RFC 9293
+ * 3.6.1, RFC 1122 4.2.2.13). */
+static enum spate_tcp_verdict fin_wait_2_input(struct spate_tcp *t, struct tcp_tw *w,
+					       const struct tcp_seg *s)
+{
+	if (s->flags & TCP_RST) {
+		tcp_time_wait_free(t, w);
+		return SPATE_TCP_TAKEN_RST;
+	}
+	if (s->len != 0) {
+		tcp_answer_reset(t, s);
+		tcp_time_wait_free(t, w);
+		return SPATE_TCP_DROP_CLOSED;
+	}
+	if (s->flags & TCP_FIN) {
+		w->rcv_nxt++;
+		w->fin_owed = false;
+		unlink_tw(t, w);
+		link_tail(t, w);
+		answer(t, w, s);
+		return SPATE_TCP_OK;
+	}
+	return SPATE_TCP_DROP_TIME_WAIT;
+}
+
 enum spate_tcp_verdict tcp_time_wait_input(struct spate_tcp *t, struct tcp_tw *w, struct tcp_seg *s)
 {
 	struct spate_tcp_listener *l;
+	bool bare = s->seq == w->rcv_nxt && s->end == s->seq;
 
+	if (w->fin_owed && s->seq == w->rcv_nxt && !(s->flags & TCP_SYN))
+		return fin_wait_2_input(t, w, s);
 	/* RFC 1337: a reset must not end it early. */
 	if (s->flags & TCP_RST)
 		return SPATE_TCP_DROP_TIME_WAIT;
@@ -141,6 +173,8 @@ enum spate_tcp_verdict tcp_time_wait_input(struct spate_tcp *t, struct tcp_tw *w
 		unlink_tw(t, w);
 		link_tail(t, w);
 	}
-	answer(t, w, s);
+	/* Nor is there an answer to an ACK in its place: two in TIME-WAIT would go on for ever. */
+	if (!bare)
+		answer(t, w, s);
 	return SPATE_TCP_DROP_TIME_WAIT;
 }

@@ -274,13 +274,44 @@ static void test_samples_of_a_quiet_application_only_raise(void **state)
 		a = ack(0, BW / 2, true);
 		a.rate_app_limited = true;
 		tcp_bbr_ops.ack(&c, &a);
-		c.cc.bbr.bw[0] = c.cc.bbr.bw[0] != 0 ? c.cc.bbr.bw[0] : BW / 64;
 	}
-	assert_int_equal(rate(), BW);
+	assert_int_equal(rate(), BW); /* nor do rounds that say nothing make it forget */
 	a = ack(0, 2 * BW, false);
 	a.rate_app_limited = true;
 	tcp_bbr_ops.ack(&c, &a);
 	assert_int_equal(rate(), 2 * BW);
+}
+
+static void test_what_is_lost_makes_no_room(void **state)
+{
+	probe_bw(256, 2);
+	flight(30 * MSS);
+	tcp_bbr_ops.event(&c, CC_RECOVERY);
+	c.ca = CA_RECOVERY;
+	assert_int_equal(c.cwnd, 31 * MSS);
+	flight(19 * MSS); /* one was delivered, ten are lost */
+	struct tcp_ack a = ack(MSS, BW, false);
+
+	a.lost = 10 * MSS;
+	tcp_bbr_ops.ack(&c, &a);
+	assert_int_equal(c.cwnd, 21 * MSS);
+}
+
+/* Ten seconds without a byte, then a response: the queue was never as empty as now. */
+static void test_who_was_idle_need_not_probe(void **state)
+{
+	probe_bw(256, 2);
+	c.cwnd = 20 * MSS;
+	at(t.now_us + 15000000);
+	c.app_limited = 1;
+	flight(10 * MSS);
+	tcp_bbr_ops.event(&c, CC_START);
+	give(MSS, BW, true);
+	assert_true(c.cwnd > 4 * MSS);
+	at(t.now_us + 15000000); /* while bytes went on: now it must */
+	give(MSS, BW, true);
+	assert_int_equal(c.cwnd, 4 * MSS);
+	assert_int_not_equal(c.app_limited, 0);
 }
 
 static void test_no_interval_no_sample(void **state)
@@ -430,6 +461,8 @@ int main(void)
 		T(test_window_never_below_four_segments),
 		T(test_lower_rates_count_after_five_to_ten_rounds),
 		T(test_samples_of_a_quiet_application_only_raise),
+		T(test_what_is_lost_makes_no_room),
+		T(test_who_was_idle_need_not_probe),
 		T(test_no_interval_no_sample),
 		T(test_least_round_trip_is_probed_after_ten_seconds),
 		T(test_probe_lasts_a_round_at_least),
