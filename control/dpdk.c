@@ -1,5 +1,6 @@
 #include "control/dpdk.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
@@ -22,7 +23,7 @@ struct spate_dpdk {
 	struct spate_port ports[SPATE_NET_IFACES];
 	unsigned nports; /* open */
 	struct spate_dpdk_address *addresses[SPATE_NET_IFACES];
-	uint8_t (*gateways[SPATE_NET_IFACES])[16];
+	struct spate_dpdk_route *routes[SPATE_NET_IFACES];
 	int tap_fd[SPATE_NET_IFACES]; /* 0: none */
 	struct spate_net_board board;
 	struct spate_strays *strays; /* NULL: no port has any */
@@ -66,6 +67,34 @@ static int open_tap(struct spate_dpdk *d, unsigned i, char *why, size_t len)
 	return 0;
 }
 
+/* Addresses and routes of port i, as the backend wants them: a gateway is the route to everything.
+ */
+static bool copy_addresses(struct spate_dpdk *d, unsigned i)
+{
+	const struct spate_config_port *p = &d->cfg->dpdk.ports[i];
+	struct spate_dpdk_route *r;
+
+	d->addresses[i] = calloc(p->addresses_count + 1, sizeof(*d->addresses[i]));
+	d->routes[i] = r = calloc(p->gateways_count + p->routes_count + 1, sizeof(*r));
+	if (d->addresses[i] == NULL || r == NULL)
+		return false;
+	for (unsigned k = 0; k < p->addresses_count; k++) {
+		memcpy(d->addresses[i][k].ip, p->addresses[k].ip, 16);
+		d->addresses[i][k].prefix = p->addresses[k].prefix;
+	}
+	for (unsigned k = 0; k < p->gateways_count; k++, r++) {
+		memcpy(r->via, p->gateways[k].ip, 16);
+		if (!p->gateways[k].v6)
+			r->dst[10] = r->dst[11] = 0xff;
+	}
+	for (unsigned k = 0; k < p->routes_count; k++, r++) {
+		memcpy(r->dst, p->routes[k].ip, 16);
+		memcpy(r->via, p->routes[k].via, 16);
+		r->prefix = p->routes[k].prefix;
+	}
+	return true;
+}
+
 static int open_port(struct spate_dpdk *d, unsigned i, const struct spate_arena_info *arena,
 		     char *why, size_t len)
 {
@@ -75,18 +104,10 @@ static int open_port(struct spate_dpdk *d, unsigned i, const struct spate_arena_
 		.queues = d->cfg->workers, .mtu = (uint16_t)p->mtu, .arena = arena};
 	int err;
 
-	d->addresses[i] = calloc(p->addresses_count + 1, sizeof(*d->addresses[i]));
-	d->gateways[i] = calloc(p->gateways_count + 1, sizeof(*d->gateways[i]));
-	if (d->addresses[i] == NULL || d->gateways[i] == NULL) {
+	if (!copy_addresses(d, i)) {
 		snprintf(why, len, "out of memory");
 		return -ENOMEM;
 	}
-	for (unsigned k = 0; k < p->addresses_count; k++) {
-		memcpy(d->addresses[i][k].ip, p->addresses[k].ip, 16);
-		d->addresses[i][k].prefix = p->addresses[k].prefix;
-	}
-	for (unsigned k = 0; k < p->gateways_count; k++)
-		memcpy(d->gateways[i][k], p->gateways[k].ip, 16);
 	err = spate_dpdk_open(&d->ports[i], i, &ps, why, len);
 	if (err != 0)
 		return err;
@@ -95,8 +116,8 @@ static int open_port(struct spate_dpdk *d, unsigned i, const struct spate_arena_
 		.port = &d->ports[i],
 		.addresses = d->addresses[i],
 		.naddresses = p->addresses_count,
-		.gateways = (const uint8_t(*)[16])d->gateways[i],
-		.ngateways = p->gateways_count,
+		.routes = d->routes[i],
+		.nroutes = p->gateways_count + p->routes_count,
 		.routers = p->routers == SPATE_ROUTERS_ADVERTISED,
 		.vlan = (uint16_t)p->vlan,
 		.tap_fd = -1,
@@ -146,12 +167,7 @@ int spate_dpdk_start(const struct spate_config *cfg, const struct spate_arena_in
 		return -ENOMEM;
 	}
 	d->cfg = cfg;
-	if (cfg->dpdk.ports_count > SPATE_NET_IFACES) {
-		snprintf(why, why_len, "dpdk.ports has %u entries, at most %d can be used",
-			 cfg->dpdk.ports_count, SPATE_NET_IFACES);
-		free(d);
-		return -E2BIG;
-	}
+	assert(cfg->dpdk.ports_count <= SPATE_NET_IFACES); /* control/config/rules.c */
 	err = spate_eal_start((const char *const *)cfg->dpdk.eal, cfg->dpdk.eal_count, why,
 			      why_len);
 	for (unsigned i = 0; err == 0 && i < cfg->dpdk.ports_count; i++)
@@ -230,7 +246,7 @@ void spate_dpdk_stop(struct spate_dpdk *d)
 		if (d->tap_fd[i] > 0)
 			close(d->tap_fd[i]);
 		free(d->addresses[i]);
-		free(d->gateways[i]);
+		free(d->routes[i]);
 	}
 	spate_strays_destroy(d->strays);
 	free(d);

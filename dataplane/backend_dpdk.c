@@ -111,7 +111,6 @@ static int add_port(struct backend *b, const struct spate_worker *w, const struc
 					   .vlan = f->vlan,
 					   .quiet = w->id != 0,
 					   .routers = f->routers};
-	uint8_t any[16];
 	int i = spate_net_add_iface(b->net, &is), err;
 
 	*why = "dpdk.ports: too many, or a VLAN tag over 4094";
@@ -128,12 +127,11 @@ static int add_port(struct backend *b, const struct spate_worker *w, const struc
 		if (err != 0)
 			return err;
 	}
-	for (unsigned k = 0; k < f->ngateways; k++) {
-		memset(any, 0, sizeof(any));
-		if (spate_addr_is_ip4(f->gateways[k]))
-			any[10] = any[11] = 0xff;
-		*why = "dpdk.ports: the gateway is on none of its networks";
-		err = spate_net_add_route(b->net, any, 0, f->gateways[k]);
+	for (unsigned k = 0; k < f->nroutes; k++) {
+		const struct spate_dpdk_route *r = &f->routes[k];
+
+		*why = "dpdk.ports: a route by a gateway that is on none of the port's networks";
+		err = spate_net_add_route(b->net, (unsigned)i, r->dst, r->prefix, r->via);
 		if (err != 0)
 			return err;
 	}

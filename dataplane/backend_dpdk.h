@@ -20,12 +20,17 @@ struct spate_dpdk_address {
 	uint8_t prefix; /* of the family's own length */
 };
 
+struct spate_dpdk_route {
+	uint8_t dst[16], via[16];
+	uint8_t prefix; /* as above; 0: the default route */
+};
+
 struct spate_dpdk_if {
 	struct spate_port *port;
 	const struct spate_dpdk_address *addresses;
 	unsigned naddresses;
-	const uint8_t (*gateways)[16];
-	unsigned ngateways;
+	const struct spate_dpdk_route *routes;
+	unsigned nroutes;
 	bool routers;  /* follow router advertisements */
 	uint16_t vlan; /* 0: untagged */
 	int tap_fd;    /* the kernel's side of what is not ours, a TAP; -1: none */

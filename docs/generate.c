@@ -26,17 +26,12 @@ static const char example[] = "listen:   [\"0.0.0.0:8080\", \"[::]:8080\"]\n"
 			      "log:      {access: stdout, format: json}\n";
 
 static const char *const takes[] = {
-	[SPATE_KIND_SECTION] = "mapping",
-	[SPATE_KIND_SIZE] = "size",
-	[SPATE_KIND_TIME] = "time",
-	[SPATE_KIND_COUNT] = "number",
-	[SPATE_KIND_ENUM] = "word",
-	[SPATE_KIND_TEXT] = "text",
-	[SPATE_KIND_ADDRS] = "addresses",
-	[SPATE_KIND_IPS] = "IP addresses",
-	[SPATE_KIND_COUNTS] = "numbers",
-	[SPATE_KIND_TEXTS] = "texts",
-	[SPATE_KIND_ITEMS] = "list of mappings",
+	[SPATE_KIND_SECTION] = "mapping", [SPATE_KIND_SIZE] = "size",
+	[SPATE_KIND_TIME] = "time",       [SPATE_KIND_COUNT] = "number",
+	[SPATE_KIND_ENUM] = "word",       [SPATE_KIND_TEXT] = "text",
+	[SPATE_KIND_ADDRS] = "addresses", [SPATE_KIND_IPS] = "IP addresses",
+	[SPATE_KIND_ROUTES] = "routes",   [SPATE_KIND_COUNTS] = "numbers",
+	[SPATE_KIND_TEXTS] = "texts",     [SPATE_KIND_ITEMS] = "list of mappings",
 };
 
 static const char *applied(const struct spate_param *p)

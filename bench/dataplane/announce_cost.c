@@ -131,7 +131,7 @@ static void start(void)
 	mapped(gateway, 0x0a0000fe);
 	mapped(any, 0);
 	must(spate_net_add_address(net, 0, ip, 24) == 0 &&
-		     spate_net_add_route(net, any, 0, gateway) == 0,
+		     spate_net_add_route(net, 0, any, 0, gateway) == 0,
 	     "address");
 	must(spate_tracker_create(&w.tracker, &ts) == 0, "tracker");
 	memcpy(l.addr.ip, any, 16);

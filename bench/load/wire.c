@@ -271,7 +271,7 @@ static int add_address(struct wire *k, const struct load_options *o, char *why, 
 	if (load_address(o->gateway, 0, &a)) {
 		if (spate_addr_is_ip4(a.ip))
 			any[10] = any[11] = 0xff;
-		if (spate_net_add_route(k->ip, any, 0, a.ip) == 0)
+		if (spate_net_add_route(k->ip, 0, any, 0, a.ip) == 0)
 			return 0;
 	}
 	snprintf(why, why_len, "--gateway %s: not on the network of --address", o->gateway);

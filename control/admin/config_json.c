@@ -20,6 +20,7 @@ static void entry(struct spate_text *t, const struct spate_param *p, const void 
 		text(t, ((const struct spate_config_addr *)at)->text);
 		break;
 	case SPATE_KIND_IPS:
+	case SPATE_KIND_ROUTES:
 		text(t, ((const struct spate_config_ip *)at)->text);
 		break;
 	case SPATE_KIND_TEXTS:

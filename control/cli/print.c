@@ -91,6 +91,7 @@ static void entry_of(FILE *out, const struct spate_param *p, const char *at)
 		quoted(out, text, strlen(text));
 		break;
 	case SPATE_KIND_IPS:
+	case SPATE_KIND_ROUTES:
 		text = ((const struct spate_config_ip *)(const void *)at)->text;
 		quoted(out, text, strlen(text));
 		break;

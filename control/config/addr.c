@@ -86,6 +86,43 @@ const char *spate_value_ip(const char *text, struct spate_value_ip *out)
 	return NULL;
 }
 
+/* Are all bits behind the prefix zero? */
+static bool is_network(const struct spate_value_ip *a)
+{
+	for (unsigned bit = a->prefix + (a->v6 ? 0u : 96u); bit < 128; bit++)
+		if (a->ip[bit / 8] & (0x80 >> bit % 8))
+			return false;
+	return true;
+}
+
+const char *spate_value_route(const char *text, struct spate_value_ip *out,
+			      struct spate_value_ip *via)
+{
+	static const char what[] =
+		"is not a route: write one such as \"10.8.0.0/16 via 10.0.0.254\"";
+	const char *word = strstr(text, " via "), *wrong;
+	struct spate_value_ip net;
+	char buf[INET6_ADDRSTRLEN + 4];
+
+	if (!word || (size_t)(word - text) >= sizeof(buf))
+		return what;
+	memcpy(buf, text, (size_t)(word - text));
+	buf[word - text] = '\0';
+	if (!strchr(buf, '/') || strchr(word, '/'))
+		return what;
+	wrong = spate_value_ip(buf, &net);
+	if (!wrong)
+		wrong = spate_value_ip(word + strlen(" via "), via);
+	if (wrong)
+		return wrong;
+	if (net.v6 != via->v6)
+		return "goes from one IP version to the other";
+	if (!is_network(&net))
+		return "is no network: it has bits behind its prefix length";
+	*out = net;
+	return NULL;
+}
+
 /* RFC 3986 3.2.2 reg-name, less what no resolver takes. */
 static bool name_ok(const char *p, size_t len)
 {

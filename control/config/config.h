@@ -57,10 +57,12 @@ struct spate_config_addr {
 	struct spate_config_where where;
 };
 
-/* An IP address, with a prefix length where one was written (else 32 or 128). */
+/* An IP address, with a prefix length where one was written (else 32 or 128); of a route the
+ * network, and where to. */
 struct spate_config_ip {
 	char *text;
 	uint8_t ip[16]; /* IPv4 as ::ffff:a.b.c.d */
+	uint8_t via[16];
 	uint8_t prefix; /* bits, of the family's own length */
 	bool v6;
 	struct spate_config_where where;
@@ -83,6 +85,8 @@ struct spate_config_port {
 	uint32_t addresses_count;
 	struct spate_config_ip *gateways; /* at most one a family */
 	uint32_t gateways_count;
+	struct spate_config_ip *routes;
+	uint32_t routes_count;
 	uint32_t *cores;
 	uint32_t cores_count;
 	uint32_t routers; /* enum spate_config_routers */

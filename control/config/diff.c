@@ -23,10 +23,12 @@ static bool same_entry(const struct spate_param *p, const char *a, const char *b
 
 		return x->port == y->port && memcmp(x->ip, y->ip, sizeof(x->ip)) == 0;
 	}
-	case SPATE_KIND_IPS: {
+	case SPATE_KIND_IPS:
+	case SPATE_KIND_ROUTES: {
 		const struct spate_config_ip *x = (const void *)a, *y = (const void *)b;
 
-		return x->prefix == y->prefix && memcmp(x->ip, y->ip, sizeof(x->ip)) == 0;
+		return x->prefix == y->prefix && memcmp(x->ip, y->ip, sizeof(x->ip)) == 0 &&
+		       memcmp(x->via, y->via, sizeof(x->via)) == 0;
 	}
 	case SPATE_KIND_TEXTS:
 		return same_text(*(char *const *)(const void *)a, *(char *const *)(const void *)b);

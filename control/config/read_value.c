@@ -154,9 +154,11 @@ void spate_read_put_place(struct spate_reader *r, const struct spate_value *v)
 void spate_read_address(struct spate_reader *r, const struct spate_param *p,
 			const struct spate_value *v, const char *text)
 {
-	bool listens = p->kind == SPATE_KIND_ADDRS;
-	struct spate_value_ip ip;
-	const char *wrong = listens ? spate_value_addr(text, &ip) : spate_value_ip(text, &ip);
+	bool listens = p->kind == SPATE_KIND_ADDRS, route = p->kind == SPATE_KIND_ROUTES;
+	struct spate_value_ip ip, via;
+	const char *wrong = listens ? spate_value_addr(text, &ip)
+			    : route ? spate_value_route(text, &ip, &via)
+				    : spate_value_ip(text, &ip);
 
 	if (wrong) {
 		spate_read_fault(r, v, "%s: \"%.80s\" %s", p->path, text, wrong);
@@ -165,6 +167,8 @@ void spate_read_address(struct spate_reader *r, const struct spate_param *p,
 	fputc('{', r->out);
 	spate_canon_text(r->out, "text", text, strlen(text));
 	spate_canon_bytes(r->out, "ip", ip.ip, sizeof(ip.ip));
+	if (route)
+		spate_canon_bytes(r->out, "via", via.ip, sizeof(via.ip));
 	spate_canon_number(r->out, listens ? "port" : "prefix", listens ? ip.port : ip.prefix);
 	spate_canon_number(r->out, "v6", ip.v6);
 	spate_read_put_place(r, v);

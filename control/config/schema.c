@@ -28,6 +28,8 @@ static const cyaml_schema_field_t ip_fields[] = {
 			       CYAML_UNLIMITED),
 	CYAML_FIELD_SEQUENCE_FIXED("ip", CYAML_FLAG_DEFAULT, struct spate_config_ip, ip, &octet,
 				   16),
+	CYAML_FIELD_SEQUENCE_FIXED("via", CYAML_FLAG_OPTIONAL, struct spate_config_ip, via, &octet,
+				   16),
 	CYAML_FIELD_UINT("prefix", CYAML_FLAG_DEFAULT, struct spate_config_ip, prefix),
 	CYAML_FIELD_BOOL("v6", CYAML_FLAG_DEFAULT, struct spate_config_ip, v6),
 	CYAML_FIELD_UINT("line", CYAML_FLAG_DEFAULT, struct spate_config_ip, where.line),
@@ -87,6 +89,7 @@ static const cyaml_schema_value_t *entry_of(const struct spate_param *p)
 	case SPATE_KIND_ADDRS:
 		return &addr_entry;
 	case SPATE_KIND_IPS:
+	case SPATE_KIND_ROUTES:
 		return &ip_entry;
 	case SPATE_KIND_COUNTS:
 		return &count_entry;

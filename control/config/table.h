@@ -18,6 +18,7 @@ enum spate_param_kind {
 	SPATE_KIND_TEXT,
 	SPATE_KIND_ADDRS,  /* struct spate_config_addr */
 	SPATE_KIND_IPS,    /* struct spate_config_ip */
+	SPATE_KIND_ROUTES, /* the same, with via */
 	SPATE_KIND_COUNTS, /* uint32_t */
 	SPATE_KIND_TEXTS,  /* char * */
 	SPATE_KIND_ITEMS,  /* a struct of its own, its parameters are below path[] */

@@ -33,6 +33,9 @@ struct spate_value_ip {
 const char *spate_value_addr(const char *text, struct spate_value_ip *out);
 /* "10.0.0.1", "10.0.0.1/24", "fd00::1/64". */
 const char *spate_value_ip(const char *text, struct spate_value_ip *out);
+/* "10.8.0.0/16 via 10.0.0.254": the network, and the next hop. */
+const char *spate_value_route(const char *text, struct spate_value_ip *out,
+			      struct spate_value_ip *via);
 
 /*
  * "http://host[:port][/base]" (RFC 3986). The parts point into text; host is without brackets,

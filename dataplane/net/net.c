@@ -169,17 +169,25 @@ int spate_net_add_address(struct spate_net *n, unsigned iface, const uint8_t ip[
 	return add_address(n, iface, ip, ip4 ? prefix + 96 : prefix);
 }
 
-int spate_net_add_route(struct spate_net *n, const uint8_t dst[16], unsigned prefix,
+static bool on_link(const struct spate_net *n, unsigned iface, const uint8_t ip[16])
+{
+	for (unsigned i = 0; i < n->nroutes; i++)
+		if (n->route[i].direct && n->route[i].iface == iface &&
+		    same_prefix(n->route[i].dst, ip, n->route[i].prefix))
+			return true;
+	return false;
+}
+
+int spate_net_add_route(struct spate_net *n, unsigned iface, const uint8_t dst[16], unsigned prefix,
 			const uint8_t gateway[16])
 {
-	struct route r = {.prefix = (uint8_t)(is_ip4(dst) ? prefix + 96 : prefix)};
-	const struct route *via = spate_net_route_find(n, gateway);
+	struct route r = {.prefix = (uint8_t)(is_ip4(dst) ? prefix + 96 : prefix),
+			  .iface = (uint8_t)iface};
 
 	if (prefix > (is_ip4(dst) ? 32 : 128) || is_ip4(dst) != is_ip4(gateway))
 		return -EINVAL;
-	if (via == NULL || !via->direct)
+	if (!on_link(n, iface, gateway))
 		return -ENETUNREACH;
-	r.iface = via->iface;
 	memcpy(r.dst, dst, 16);
 	memcpy(r.gateway, gateway, 16);
 	return spate_net_route_insert(n, &r);

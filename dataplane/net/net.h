@@ -43,10 +43,10 @@
 #include "spate/stats.h"
 
 #define SPATE_NET_IFACES     4
-#define SPATE_NET_ADDRESSES  32 /* over all interfaces, link-local ones included */
-#define SPATE_NET_ROUTES     72 /* of the addresses, gateways, and what routers say */
-#define SPATE_NET_ROUTERS    4  /* an interface: default routers that are remembered, */
-#define SPATE_NET_PREFIXES   8  /* and prefixes that are on its link */
+#define SPATE_NET_ADDRESSES  32  /* over all interfaces, link-local ones included */
+#define SPATE_NET_ROUTES     136 /* of the addresses, configured ones, and what routers say */
+#define SPATE_NET_ROUTERS    4   /* an interface: default routers that are remembered, */
+#define SPATE_NET_PREFIXES   8   /* and prefixes that are on its link */
 #define SPATE_NET_NEIGHBOURS 1024
 #define SPATE_NET_EVENTS     SPATE_BURST
 
@@ -163,8 +163,11 @@ int spate_net_add_iface(struct spate_net *n, const struct spate_net_iface_setup 
 /* prefix in bits of the family: 0..32 or 0..128. Also adds the route to the prefix itself. */
 int spate_net_add_address(struct spate_net *n, unsigned iface, const uint8_t ip[16],
 			  unsigned prefix);
-/* gateway: must be on a link we have an address on. */
-int spate_net_add_route(struct spate_net *n, const uint8_t dst[16], unsigned prefix,
+/*
+ * prefix as above; dst's bits behind it are 0. -ENETUNREACH: gateway is in the network of none of
+ * the interface's addresses.
+ */
+int spate_net_add_route(struct spate_net *n, unsigned iface, const uint8_t dst[16], unsigned prefix,
 			const uint8_t gateway[16]);
 /*
  * Says who we are (gratuitous ARP, unsolicited NA), and asks for routers where they are followed;

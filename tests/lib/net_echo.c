@@ -203,7 +203,7 @@ int main(int argc, char **argv)
 		memset(any, 0, 16);
 		if (strchr(gateways[i], ':') == NULL)
 			any[10] = any[11] = 0xff;
-		if (spate_net_add_route(net, any, 0, ip) != 0)
+		if (spate_net_add_route(net, 0, any, 0, ip) != 0)
 			die(gateways[i], "is on no link of ours");
 	}
 	spate_net_udp_open(net, 7);

@@ -73,6 +73,15 @@ static void test_every_part_of_a_port_counts(void **state)
 		"dpdk.eal");
 }
 
+static void test_the_way_of_a_route_counts(void **state)
+{
+#define ROUTE(via) \
+	BASE "dpdk: {ports: [{addresses: [10.0.0.1/24], routes: [10.8.0.0/16 via " via "]}]}\n"
+	assert_int_equal(diff(ROUTE("10.0.0.2"), ROUTE("10.0.0.2")).restart, 0);
+	assert_string_equal(diff(ROUTE("10.0.0.2"), ROUTE("10.0.0.3")).restart_names, "dpdk.ports");
+#undef ROUTE
+}
+
 static void write_file(const char *path, const char *text)
 {
 	FILE *f = fopen(path, "w");
@@ -109,6 +118,7 @@ int main(void)
 		cmocka_unit_test(test_origins_timeouts_limits_and_log_are_reloaded),
 		cmocka_unit_test(test_listen_workers_and_memory_need_a_restart),
 		cmocka_unit_test(test_every_part_of_a_port_counts),
+		cmocka_unit_test(test_the_way_of_a_route_counts),
 		cmocka_unit_test(test_a_reload_reads_the_file_again_under_the_same_command_line),
 	};
 

@@ -137,6 +137,48 @@ static const struct {
 	{ORIGIN "dpdk: {ports: [{addresses: [10.0.0.1/24], routers: advertised}]}\n",
 	 "t.yaml:2:16: dpdk.ports[].routers: \"advertised\" needs an IPv6 address among the port's "
 	 "addresses"},
+	{ORIGIN "dpdk: {ports: [{addresses: [10.0.0.1/24], routes: [10.8.0.0/16]}]}\n",
+	 "t.yaml:2:52: dpdk.ports[].routes: \"10.8.0.0/16\" is not a route: write one such as "
+	 "\"10.8.0.0/16 via 10.0.0.254\""},
+	{ORIGIN "dpdk: {ports: [{addresses: [10.0.0.1/24], routes: [10.8.0.0/16 via 10.0.1.9]}]}\n",
+	 "t.yaml:2:52: dpdk.ports[].routes: \"10.8.0.0/16 via 10.0.1.9\": the next hop is in the "
+	 "network of none of the port's addresses"},
+	{ORIGIN "dpdk: {ports: [{addresses: [10.0.0.1/24], routes: [10.8.0.1/16 via 10.0.0.9]}]}\n",
+	 "t.yaml:2:52: dpdk.ports[].routes: \"10.8.0.1/16 via 10.0.0.9\" is no network: it has "
+	 "bits behind its prefix length"},
+	{ORIGIN
+	 "dpdk: {ports: [{addresses: [10.0.0.1/24], routes: [\"fd01::/64 via 10.0.0.9\"]}]}\n",
+	 "t.yaml:2:52: dpdk.ports[].routes: \"fd01::/64 via 10.0.0.9\" goes from one IP version to "
+	 "the other"},
+	{ORIGIN "dpdk: {ports: [{addresses: [10.0.0.1/24], routes: [10.8.0.0/16 via 10.0.0.9, "
+		"10.8.0.0/16 via 10.0.0.8]}]}\n",
+	 "t.yaml:2:78: dpdk.ports[].routes: \"10.8.0.0/16 via 10.0.0.8\": a second one to there"},
+	{ORIGIN "dpdk: {ports: [{addresses: [10.0.0.1/24, 10.0.0.1/25]}]}\n",
+	 "t.yaml:2:42: dpdk.ports[].addresses: \"10.0.0.1/25\" is given twice"},
+	{ORIGIN "dpdk: {ports: [{addresses: [10.0.0.1/24]}, {addresses: [10.0.0.1/24]}]}\n",
+	 "t.yaml:2:57: dpdk.ports[].addresses: \"10.0.0.1/24\" is given twice"},
+	{ORIGIN "dpdk: {ports: [{addresses: [224.0.0.1/24]}]}\n",
+	 "t.yaml:2:29: dpdk.ports[].addresses: \"224.0.0.1/24\": no host can have it"},
+	{ORIGIN "dpdk: {ports: [{addresses: [\"::/64\"]}]}\n",
+	 "t.yaml:2:29: dpdk.ports[].addresses: \"::/64\": no host can have it"},
+	{ORIGIN "dpdk: {ports: [{addresses: [\"fd00::1/64\"], mtu: 1000}]}\n",
+	 "t.yaml:2:16: dpdk.ports[].mtu: 1000: at least 1280, for IPv6"},
+	{ORIGIN "dpdk: {ports: [{addresses: [10.0.0.1/24], mtu: 500}]}\n",
+	 "t.yaml:2:16: dpdk.ports[].mtu: 500: at least 576"},
+	{ORIGIN "workers: 2\ndpdk: {ports: [{addresses: [10.0.0.1/24], cores: [0]}]}\n",
+	 "t.yaml:3:16: dpdk.ports[].cores: 1 for 2 workers"},
+	{ORIGIN "dpdk: {ports: [{addresses: [10.0.0.1/24], cores: [0]}, {addresses: [10.0.0.2/24], "
+		"cores: [1]}]}\n",
+	 "t.yaml:2:56: dpdk.ports[].cores: an entry above has them already, and a worker serves "
+	 "all ports"},
+	{ORIGIN
+	 "dpdk: {ports: [{addresses: [10.0.0.1/24, 10.0.0.2/24, 10.0.0.3/24, 10.0.0.4/24, "
+	 "10.0.0.5/24, 10.0.0.6/24, 10.0.0.7/24, 10.0.0.8/24, 10.0.0.9/24, 10.0.0.10/24, "
+	 "10.0.0.11/24, 10.0.0.12/24, 10.0.0.13/24, 10.0.0.14/24, 10.0.0.15/24, 10.0.0.16/24]}, "
+	 "{addresses: [10.0.1.1/24, 10.0.1.2/24, 10.0.1.3/24, 10.0.1.4/24, 10.0.1.5/24, "
+	 "10.0.1.6/24, 10.0.1.7/24, 10.0.1.8/24, 10.0.1.9/24, 10.0.1.10/24, 10.0.1.11/24, "
+	 "10.0.1.12/24, 10.0.1.13/24, 10.0.1.14/24, 10.0.1.15/24, 10.0.1.16/24, 10.0.1.17/24]}]}\n",
+	 "t.yaml:2:16: dpdk.ports: 33 addresses, link-local ones included: at most 32"},
 };
 
 static void test_with_dpdk_listen_names_an_address_of_a_port(void **state)

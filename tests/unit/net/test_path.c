@@ -92,8 +92,8 @@ static void test_longest_prefix_wins(void **state)
 	for (unsigned i = 0; i < 3; i++) {
 		ip_of(routes[i][0], dst);
 		ip_of(routes[i][2], gw);
-		assert_int_equal(spate_net_add_route(us.net, dst, (unsigned)atoi(routes[i][1]), gw),
-				 0);
+		assert_int_equal(
+			spate_net_add_route(us.net, 0, dst, (unsigned)atoi(routes[i][1]), gw), 0);
 	}
 	for (unsigned i = 0; i < 4; i++) {
 		assert_int_equal(path_to(&us, &p, expect[i][0]), 0);

@@ -313,7 +313,7 @@ static void test_a_configured_gateway_wins(void **state)
 	uint8_t any[16] = {0}, gw[16];
 
 	ip_of("fd00::fe", gw);
-	assert_int_equal(spate_net_add_route(us.net, any, 0, gw), 0);
+	assert_int_equal(spate_net_add_route(us.net, 0, any, 0, gw), 0);
 	hear_r1(1800);
 	assert_int_equal(count(SPATE_NET_ROUTER), 1);
 	assert_null(hop(&us, "2001:db8::9")); /* the gateway's address is not known yet */
