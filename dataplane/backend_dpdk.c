@@ -158,7 +158,7 @@ static void from_tap(struct backend *b, unsigned i)
 		struct spate_pkt_tx *tx;
 
 		if (n < 14 || (tx = spate_txq_next(q)) == NULL)
-			return;
+			break;
 		uint32_t head = n < SPATE_PKT_HEAD ? (uint32_t)n : SPATE_PKT_HEAD;
 
 		memcpy(tx->head, b->tap_buf[k], head);
@@ -171,6 +171,7 @@ static void from_tap(struct backend *b, unsigned i)
 		tx->frag[0] = (struct iovec){b->tap_buf[k] + head, tx->frag_len};
 		spate_txq_push(q);
 	}
+	spate_txq_flush(q); /* copied by now: the next port reads into the same buffers */
 }
 
 static void serve_taps(struct spate_worker *w)

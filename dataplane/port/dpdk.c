@@ -156,29 +156,40 @@ static inline rte_iova_t iova_of(const struct dpdk *d, uintptr_t off)
 }
 
 /*
- * Copies a frag into as many mbufs of the copy pool as it takes, linked after `last`. NULL: the
+ * Copies frags into as few mbufs of the copy pool as it takes, linked after `last`. NULL: the
  * pool is empty.
  */
 static struct rte_mbuf *chain_copy(struct dpdk_queue *q, struct rte_mbuf *head,
-				   struct rte_mbuf *last, const struct iovec *iov)
+				   struct rte_mbuf *last, const struct iovec *iov, unsigned n)
 {
-	const uint8_t *from = iov->iov_base;
-	size_t left = iov->iov_len;
+	uint32_t room = 0;
 
-	while (left != 0) {
-		struct rte_mbuf *m;
-		size_t n = left < q->copy_room ? left : q->copy_room;
+	for (unsigned i = 0; i < n; i++) {
+		const uint8_t *from = iov[i].iov_base;
+		size_t left = iov[i].iov_len;
 
-		if (rte_mempool_get(q->copies, (void **)&m) != 0)
-			return NULL;
-		fresh(m, RTE_PKTMBUF_HEADROOM, (uint16_t)n);
-		memcpy(rte_pktmbuf_mtod(m, void *), from, n);
-		last->next = m;
-		last = m;
-		head->nb_segs++;
-		from += n;
-		left -= n;
+		while (left != 0) {
+			if (room == 0) {
+				struct rte_mbuf *m;
+
+				if (rte_mempool_get(q->copies, (void **)&m) != 0)
+					return NULL;
+				fresh(m, RTE_PKTMBUF_HEADROOM, 0);
+				last->next = m;
+				last = m;
+				head->nb_segs++;
+				room = q->copy_room;
+			}
+			uint32_t take = left < room ? (uint32_t)left : room;
+
+			memcpy(rte_pktmbuf_mtod_offset(last, void *, last->data_len), from, take);
+			last->data_len = (uint16_t)(last->data_len + take);
+			from += take;
+			left -= take;
+			room -= take;
+		}
 	}
+	q->count.tx_copied++;
 	return last;
 }
 
@@ -188,6 +199,10 @@ static bool link_frags(const struct dpdk *d, struct dpdk_queue *q, struct rte_mb
 {
 	struct rte_mbuf *last = head;
 
+	/* More pieces than the device takes (i40e: 8): its driver may not notice, and the device
+	 * then stops. */
+	if (__builtin_expect(tx->nfrags >= d->seg_max, 0))
+		return chain_copy(q, head, head, tx->frag, tx->nfrags) != NULL;
 	for (unsigned i = 0; i < tx->nfrags; i++) {
 		uintptr_t off = (uintptr_t)tx->frag[i].iov_base - d->arena_base;
 		uint32_t len = (uint32_t)tx->frag[i].iov_len;
@@ -203,10 +218,9 @@ static bool link_frags(const struct dpdk *d, struct dpdk_queue *q, struct rte_mb
 				head->data_len = (uint16_t)(head->data_len + len);
 				continue;
 			}
-			last = chain_copy(q, head, last, &tx->frag[i]);
+			last = chain_copy(q, head, last, &tx->frag[i], 1);
 			if (last == NULL)
 				return false;
-			q->count.tx_copied++;
 			continue;
 		}
 		if (__builtin_expect(q->frags_have == 0, 0)) {

@@ -46,6 +46,7 @@ struct dpdk {
 				   are */
 	unsigned arena_page_shift;
 	unsigned queues;
+	unsigned seg_max;     /* pieces that a packet may have, its headers included */
 	uint64_t tx_offloads; /* RTE_ETH_TX_OFFLOAD_* in use */
 	struct rte_device *device;
 	size_t dma_mapped, registered; /* bytes of the arena; 0: not */
@@ -54,6 +55,32 @@ struct dpdk {
 };
 
 extern const struct spate_port_ops spate_dpdk_port_ops;
+
+/*
+ * Microsoft's well-known symmetric key (Woo and Park, 2012): 0x6d5a over and over gives both
+ * directions of a flow the same hash, so a flow stays on its core whoever opened it.
+ */
+#define RSS_KEY_BYTES 64
+extern const uint8_t spate_dpdk_rss_key[RSS_KEY_BYTES];
+
+/* Writes the reason to why; returns err, negative. */
+int spate_dpdk_fail(char *why, size_t len, int err, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* dpdk_arena.c */
+int spate_dpdk_reach_arena(struct dpdk *d, struct rte_device *dev, const struct spate_arena_info *a,
+			   char *why, size_t why_len);
+void spate_dpdk_leave_arena(struct dpdk *d);
+/* Does sending read the payload on this core? */
+bool spate_dpdk_reads_payload(const struct dpdk *d, struct rte_device *dev);
+/*
+ * The DMA address of each page of the arena, which is there then; `where` says it for one. -EINVAL:
+ * the pages are small ones, which the kernel may move. -EPERM: it does not say. `to` has room for
+ * all.
+ */
+int spate_dpdk_page_addresses(const struct spate_arena_info *a, rte_iova_t (*where)(const void *),
+			      rte_iova_t *to);
+
 void spate_dpdk_close(struct spate_port *p);
 
 #endif

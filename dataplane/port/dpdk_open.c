@@ -2,7 +2,6 @@
  * dpdk_open.c: configuring a DPDK device, and choosing for each thing it can do between the
  * device and software.
  */
-#define ALLOW_EXPERIMENTAL_API /* rte_dev_dma_map */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,9 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <rte_bus.h>
 #include <rte_dev.h>
-#include <rte_devargs.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_malloc.h>
@@ -29,15 +26,10 @@
 #define POOL_CACHE 256
 #define ETH_EXTRA  22 /* header, VLAN tag, CRC */
 
-/*
- * Microsoft's well-known symmetric key (Woo and Park, 2012): 0x6d5a over and over gives both
- * directions of a flow the same hash, so a flow stays on its core whoever opened it.
- */
-static uint8_t rss_key[64];
+#define KEY8 0x6d, 0x5a, 0x6d, 0x5a, 0x6d, 0x5a, 0x6d, 0x5a
+const uint8_t spate_dpdk_rss_key[RSS_KEY_BYTES] = {KEY8, KEY8, KEY8, KEY8, KEY8, KEY8, KEY8, KEY8};
 
-static int fail(char *why, size_t len, int err, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
-static int fail(char *why, size_t len, int err, const char *fmt, ...)
+int spate_dpdk_fail(char *why, size_t len, int err, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -124,94 +116,23 @@ static int make_pools(struct dpdk *d, unsigned i, uint16_t mtu, unsigned rx_desc
 	q->rx = pool(d, "rx", i, 2 * rx_desc + 4 * POOL_CACHE, rx_room, socket);
 	q->heads = pool(d, "head", i, HEADS + tx_desc, RTE_ALIGN(head_room, 64), socket);
 	if (q->rx == NULL || q->heads == NULL)
-		return fail(why, why_len, ENOMEM,
-			    "%s: no memory for packet buffers: more huge pages, or a larger \"-m\" "
-			    "in dpdk.eal",
-			    d->name);
+		return spate_dpdk_fail(
+			why, why_len, ENOMEM,
+			"%s: no memory for packet buffers: more huge pages, or a larger \"-m\" "
+			"in dpdk.eal",
+			d->name);
 	if (d->linear)
 		return 0;
 	q->frags = pool(d, "frag", i, FRAGS + 4 * tx_desc, 0, socket);
 	q->copies =
 		pool(d, "copy", i, d->arena_bytes != 0 ? COPIES : HEADS + tx_desc, rx_room, socket);
 	if (q->frags == NULL || q->copies == NULL)
-		return fail(why, why_len, ENOMEM,
-			    "%s: no memory for packet buffers: more huge pages, or a larger \"-m\" "
-			    "in dpdk.eal",
-			    d->name);
+		return spate_dpdk_fail(
+			why, why_len, ENOMEM,
+			"%s: no memory for packet buffers: more huge pages, or a larger \"-m\" "
+			"in dpdk.eal",
+			d->name);
 	rte_mempool_obj_iter(q->frags, no_buffer, NULL);
-	return 0;
-}
-
-/* Its peer maps DPDK's own memory and nothing else, and no copy is made on this side. */
-static bool sees_only_ours(const struct dpdk *d, const struct rte_device *dev)
-{
-	const struct rte_devargs *a = rte_dev_devargs(dev);
-
-	return driver_is(d, "net_virtio_user") ||
-	       (driver_is(d, "net_memif") && a != NULL && a->args != NULL &&
-		strstr(a->args, "zero-copy=yes") != NULL);
-}
-
-/* Does sending read the payload on this core? Virtual devices copy, unless the peer reads it. */
-static bool reads_payload(const struct dpdk *d, const struct rte_device *dev)
-{
-	const struct rte_bus *bus = rte_bus_find_by_device(dev);
-
-	if (!(d->tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_CKSUM) || d->linear || d->arena_bytes == 0)
-		return true;
-	return bus != NULL && strcmp(rte_bus_name(bus), "vdev") == 0 && !sees_only_ours(d, dev);
-}
-
-/*
- * Makes the arena readable for the device. Virtual devices copy, so any address will do, but for
- * virtio-user and memif's zero-copy: their peers only see memory of DPDK's own, where the arena is
- * then if there are huge pages (spate_dpdk_memory in control/). A real device needs the pages
- * registered and mapped.
- */
-static int reach_arena(struct dpdk *d, const struct rte_eth_dev_info *info,
-		       const struct spate_arena_info *a, char *why, size_t why_len)
-{
-	const struct rte_bus *bus = rte_bus_find_by_device(info->device);
-	size_t len = RTE_ALIGN_FLOOR(a->bytes, a->page_bytes);
-	unsigned pages = (unsigned)(a->bytes / a->page_bytes);
-
-	if (sees_only_ours(d, info->device) && rte_mem_virt2memseg(a->base, NULL) == NULL)
-		return 0;
-	d->device = info->device;
-	d->arena_base = (uintptr_t)a->base;
-	d->arena_bytes = a->bytes;
-	if (bus == NULL || strcmp(rte_bus_name(bus), "vdev") == 0)
-		return 0;
-	if (rte_extmem_register(a->base, len, NULL, 0, a->page_bytes) == 0)
-		d->registered = len;
-	else if (rte_errno != EEXIST) /* by another port */
-		return fail(why, why_len, rte_errno,
-			    "%s: DPDK does not take over the cache's memory: %s", d->name,
-			    rte_strerror(rte_errno));
-	if (rte_eal_iova_mode() == RTE_IOVA_PA) {
-		/* No IOMMU: a page is where the kernel put it. Locked, so that it stays there. */
-		d->arena_page_shift = (unsigned)__builtin_ctzl(a->page_bytes);
-		d->arena_iova = malloc((size_t)pages * sizeof(*d->arena_iova));
-		if (d->arena_iova == NULL)
-			return fail(why, why_len, ENOMEM, "out of memory");
-		for (unsigned i = 0; i < pages; i++)
-			d->arena_iova[i] =
-				rte_mem_virt2iova((char *)a->base + (size_t)i * a->page_bytes);
-		if (d->arena_iova[0] == RTE_BAD_IOVA)
-			return fail(why, why_len, EPERM,
-				    "%s: physical addresses cannot be read: run as root, or use an "
-				    "IOMMU (vfio-pci)",
-				    d->name);
-		return 0;
-	}
-	if (rte_dev_dma_map(info->device, a->base, (uintptr_t)a->base, len) == 0)
-		d->dma_mapped = len;
-	else if (rte_errno != ENOTSUP)
-		return fail(why, why_len, rte_errno,
-			    "%s: the IOMMU does not map the cache's memory (%s): raise \"ulimit "
-			    "-l\", see "
-			    "docs/operations.md",
-			    d->name, rte_strerror(rte_errno));
 	return 0;
 }
 
@@ -238,10 +159,10 @@ static int configure(struct dpdk *d, const struct rte_eth_dev_info *info,
 	if (setup->queues > 1 && rss != 0) {
 		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 		conf.rx_adv_conf.rss_conf.rss_hf = rss;
-		for (unsigned i = 0; i < sizeof(rss_key); i++)
-			rss_key[i] = i & 1 ? 0x5a : 0x6d;
-		if (info->hash_key_size != 0 && info->hash_key_size <= sizeof(rss_key)) {
-			conf.rx_adv_conf.rss_conf.rss_key = rss_key;
+		if (info->hash_key_size != 0 && info->hash_key_size <= RSS_KEY_BYTES) {
+			/* DPDK only reads it, but does not say so. */
+			conf.rx_adv_conf.rss_conf.rss_key =
+				(uint8_t *)(uintptr_t)spate_dpdk_rss_key;
 			conf.rx_adv_conf.rss_conf.rss_key_len = info->hash_key_size;
 		}
 	} else {
@@ -250,9 +171,10 @@ static int configure(struct dpdk *d, const struct rte_eth_dev_info *info,
 	d->trust_rx = rx & (RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_IPV4_CKSUM);
 	ret = rte_eth_dev_configure(d->id, (uint16_t)setup->queues, (uint16_t)setup->queues, &conf);
 	if (ret != 0)
-		return fail(why, why_len, ret,
-			    "%s (%s): cannot be configured with %u queues and MTU %u: %s", d->name,
-			    d->driver, setup->queues, mtu, rte_strerror(-ret));
+		return spate_dpdk_fail(
+			why, why_len, ret,
+			"%s (%s): cannot be configured with %u queues and MTU %u: %s", d->name,
+			d->driver, setup->queues, mtu, rte_strerror(-ret));
 	return 0;
 }
 
@@ -276,14 +198,14 @@ static int start(struct dpdk *d, const struct rte_eth_dev_info *info, uint16_t m
 			ret = rte_eth_tx_queue_setup(d->id, (uint16_t)i, ntx, (unsigned)socket,
 						     &txc);
 		if (ret != 0)
-			return fail(why, why_len, ret,
-				    "%s (%s): queue %u of %u cannot be set up: %s", d->name,
-				    d->driver, i, d->queues, rte_strerror(-ret));
+			return spate_dpdk_fail(
+				why, why_len, ret, "%s (%s): queue %u of %u cannot be set up: %s",
+				d->name, d->driver, i, d->queues, rte_strerror(-ret));
 	}
 	ret = rte_eth_dev_start(d->id);
 	if (ret != 0)
-		return fail(why, why_len, ret, "%s (%s): does not start: %s", d->name, d->driver,
-			    rte_strerror(-ret));
+		return spate_dpdk_fail(why, why_len, ret, "%s (%s): does not start: %s", d->name,
+				       d->driver, rte_strerror(-ret));
 	/*
 	 * Solicited-node groups change with the addresses; a filter for each is more than most
 	 * devices have.
@@ -301,14 +223,14 @@ static int check_queues(const struct dpdk *d, const struct rte_eth_dev_info *inf
 
 	if (queues <= most && queues <= QUEUES_MAX)
 		return 0;
-	return fail(why, why_len, EINVAL,
-		    "%s (%s) has %u queues, %u workers want one each: set workers: %u%s", d->name,
-		    d->driver, most, queues, most,
-		    driver_is(d, "net_af_packet") ? ", or add qpairs=N to its --vdev"
-		    : driver_is(d, "net_af_xdp")  ? ", or add queue_count=N to its --vdev"
-		    : driver_is(d, "net_virtio_user") || driver_is(d, "net_vhost")
-			    ? ", or add queues=N to its --vdev"
-			    : "");
+	return spate_dpdk_fail(why, why_len, EINVAL,
+			       "%s (%s) has %u queues, %u workers want one each: set workers: %u%s",
+			       d->name, d->driver, most, queues, most,
+			       driver_is(d, "net_af_packet") ? ", or add qpairs=N to its --vdev"
+			       : driver_is(d, "net_af_xdp") ? ", or add queue_count=N to its --vdev"
+			       : driver_is(d, "net_virtio_user") || driver_is(d, "net_vhost")
+				       ? ", or add queues=N to its --vdev"
+				       : "");
 }
 
 int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpdk_port_setup *setup,
@@ -323,27 +245,27 @@ int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpd
 	if (nth_device(index, &id) != 0) {
 		const char *said = spate_eal_said();
 
-		return fail(why, why_len, ENODEV,
-			    "dpdk.ports has an entry %u, but DPDK found %u device%s: %s%s",
-			    index + 1, rte_eth_dev_count_avail(),
-			    rte_eth_dev_count_avail() == 1 ? "" : "s",
-			    said[0] != '\0' ? "its options, the interface, and the rights to use "
-					      "it (root)? It said: "
-					    : "add a --vdev=..., or -a PCI address to dpdk.eal, "
-					      "and bind the NIC "
-					      "(docs/operations.md)",
-			    said);
+		return spate_dpdk_fail(
+			why, why_len, ENODEV,
+			"dpdk.ports has an entry %u, but DPDK found %u device%s: %s%s", index + 1,
+			rte_eth_dev_count_avail(), rte_eth_dev_count_avail() == 1 ? "" : "s",
+			said[0] != '\0' ? "its options, the interface, and the rights to use "
+					  "it (root)? It said: "
+					: "add a --vdev=..., or -a PCI address to dpdk.eal, "
+					  "and bind the NIC "
+					  "(docs/operations.md)",
+			said);
 	}
 	d = rte_zmalloc("spate_dpdk", sizeof(*d) + setup->queues * sizeof(d->queue[0]), 64);
 	if (d == NULL)
-		return fail(why, why_len, ENOMEM, "out of DPDK memory");
+		return spate_dpdk_fail(why, why_len, ENOMEM, "out of DPDK memory");
 	d->id = id;
 	d->queues = setup->queues;
 	*p = (struct spate_port){.ops = &spate_dpdk_port_ops, .priv = d};
 	ret = rte_eth_dev_info_get(id, &info);
 	if (ret != 0) {
-		fail(why, why_len, ret, "device %u says nothing of itself: %s", id,
-		     rte_strerror(-ret));
+		spate_dpdk_fail(why, why_len, ret, "device %u says nothing of itself: %s", id,
+				rte_strerror(-ret));
 		goto undo;
 	}
 	snprintf(d->name, sizeof(d->name), "%s", rte_dev_name(info.device));
@@ -353,11 +275,12 @@ int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpd
 	 * vanish silently.
 	 */
 	if (driver_is(d, "net_af_xdp") && !rte_eal_has_hugepages()) {
-		ret = fail(why, why_len, EINVAL,
-			   "%s (net_af_xdp) needs huge pages: leave out --no-huge, and type: echo "
-			   "512 > "
-			   "/proc/sys/vm/nr_hugepages",
-			   d->name);
+		ret = spate_dpdk_fail(
+			why, why_len, EINVAL,
+			"%s (net_af_xdp) needs huge pages: leave out --no-huge, and type: echo "
+			"512 > "
+			"/proc/sys/vm/nr_hugepages",
+			d->name);
 		goto undo;
 	}
 	ret = check_queues(d, &info, setup->queues, why, why_len);
@@ -366,14 +289,16 @@ int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpd
 	if (mtu == 0 && rte_eth_dev_get_mtu(id, &mtu) != 0)
 		mtu = 1500;
 	if (mtu < 576 || mtu > info.max_mtu) {
-		ret = fail(why, why_len, EINVAL, "%s (%s): MTU %u is not within 576 to %u", d->name,
-			   d->driver, mtu, info.max_mtu);
+		ret = spate_dpdk_fail(why, why_len, EINVAL,
+				      "%s (%s): MTU %u is not within 576 to %u", d->name, d->driver,
+				      mtu, info.max_mtu);
 		goto undo;
 	}
 	d->tx_offloads = tx_offloads(d, &info, setup);
 	d->linear = !takes_chains(d);
+	d->seg_max = RTE_MIN(info.tx_desc_lim.nb_seg_max, info.tx_desc_lim.nb_mtu_seg_max);
 	if (setup->arena != NULL && !d->linear) {
-		ret = reach_arena(d, &info, setup->arena, why, why_len);
+		ret = spate_dpdk_reach_arena(d, info.device, setup->arena, why, why_len);
 		if (ret != 0)
 			goto undo;
 	}
@@ -386,7 +311,7 @@ int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpd
 		.mtu = mtu,
 		.queues = (uint16_t)setup->queues,
 		.zero_copy = d->arena_bytes != 0,
-		.reads = reads_payload(d, info.device),
+		.reads = spate_dpdk_reads_payload(d, info.device),
 		.strays = setup->queues > 1 && driver_is(d, "net_af_packet"),
 	};
 	if (d->tx_offloads & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM)
@@ -436,14 +361,10 @@ void spate_dpdk_close(struct spate_port *p)
 	if (d == NULL)
 		return;
 	rte_eth_dev_stop(d->id);
-	if (d->dma_mapped != 0)
-		rte_dev_dma_unmap(d->device, (void *)d->arena_base, d->arena_base, d->dma_mapped);
-	if (d->registered != 0)
-		rte_extmem_unregister((void *)d->arena_base, d->registered);
+	spate_dpdk_leave_arena(d);
 	rte_eth_dev_close(d->id);
 	for (unsigned i = 0; i < d->queues; i++)
 		free_pools(&d->queue[i]);
-	free(d->arena_iova);
 	rte_free(d);
 	p->priv = NULL;
 }

@@ -1,18 +1,24 @@
 /*
- * What a device still holds (tx_mark, tx_past), over DPDK's ring device: a packet is let go of when
- * the receiver frees it.
+ * The DPDK port. What a device still holds (tx_mark, tx_past), over DPDK's ring device: a packet is
+ * let go of when the receiver frees it. And what only a real NIC meets, as far as it can be had
+ * without: the hash of its queues, its limit of pieces, physical addresses.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <sys/mman.h>
+
 #include <cmocka.h>
 
-#include "dataplane/port/dpdk.h"
+#include <rte_thash.h>
+
+#include "dataplane/port/dpdk_internal.h"
 #include "dataplane/port/eal.h"
 
 #define ARENA (64u << 10)
@@ -137,13 +143,137 @@ static void test_a_packet_behind_a_full_queue_counts(void **state)
 	assert_true(past(m));
 }
 
+static void test_what_the_device_counts(void **state)
+{
+	struct spate_port_status before, after;
+
+	port.ops->status(&port, &before);
+	for (int i = 0; i < 5; i++) {
+		send_one(1);
+		leave_one();
+	}
+	port.ops->status(&port, &after);
+	assert_int_equal(after.tx_packets - before.tx_packets, 5);
+	assert_int_equal(after.rx_packets - before.rx_packets, 5);
+	assert_int_equal(after.tx_copied, before.tx_copied);
+	assert_true(after.link_up);
+}
+
+/* A device that takes four pieces gets no more, and the same bytes. */
+static void test_no_more_pieces_than_the_device_takes(void **state)
+{
+	struct dpdk *d = port.priv;
+	struct spate_port_status before, after;
+	struct spate_pkt_rx rx;
+	struct iovec rest[8];
+	unsigned limit = d->seg_max, n;
+	uint8_t got[6000];
+	uint32_t at = 0;
+
+	for (unsigned i = 0; i < ARENA; i++)
+		arena[i] = (uint8_t)(i * 7 + i / 251);
+	port.ops->status(&port, &before);
+	d->seg_max = 4;
+	for (unsigned frags = 3; frags <= 6; frags += 3) {
+		send_one(frags);
+		assert_int_equal(port.ops->rx(&port, 0, &rx, 1), 1);
+		assert_int_equal(((struct rte_mbuf *)rx.handle)->nb_segs, 4);
+		n = port.ops->rx_rest(&port, &rx, rest, 8);
+		assert_int_equal(n, 3);
+		at = 0;
+		for (unsigned i = 0; i < n; at += (uint32_t)rest[i++].iov_len)
+			memcpy(got + at, rest[i].iov_base, rest[i].iov_len);
+		assert_int_equal(at, 1000 * frags);
+		for (unsigned i = 0; i < frags; i++)
+			assert_memory_equal(got + 1000 * i, arena + 4096 * i, 1000);
+		port.ops->rx_free(&port, 0, &rx, 1);
+	}
+	d->seg_max = limit;
+	port.ops->status(&port, &after);
+	assert_int_equal(after.tx_copied - before.tx_copied, 1);
+}
+
+/* Both directions of a flow come to one queue; and flows do not all come to the same. */
+static void test_hash_of_the_queues_is_symmetric(void **state)
+{
+	uint32_t seen[16];
+	union rte_thash_tuple t;
+
+	for (uint32_t i = 0; i < 16; i++) {
+		union rte_thash_tuple there = {.v4 = {.src_addr = 0x0a000001 + i * 0x01010101,
+						      .dst_addr = 0x0a0000fe,
+						      .sport = (uint16_t)(40000 + i * 77),
+						      .dport = 80}};
+		union rte_thash_tuple back = {.v4 = {.src_addr = there.v4.dst_addr,
+						     .dst_addr = there.v4.src_addr,
+						     .sport = there.v4.dport,
+						     .dport = there.v4.sport}};
+
+		seen[i] = rte_softrss((uint32_t *)&there, RTE_THASH_V4_L4_LEN, spate_dpdk_rss_key);
+		assert_int_equal(seen[i], rte_softrss((uint32_t *)&back, RTE_THASH_V4_L4_LEN,
+						      spate_dpdk_rss_key));
+		for (uint32_t j = 0; j < i; j++)
+			assert_int_not_equal(seen[i], seen[j]);
+	}
+	for (unsigned i = 0; i < 32; i++)
+		((uint8_t *)&t)[i] = (uint8_t)(i * 37);
+	t.v6.sport = 4242;
+	t.v6.dport = 443;
+	seen[0] = rte_softrss((uint32_t *)&t, RTE_THASH_V6_L4_LEN, spate_dpdk_rss_key);
+	for (unsigned i = 0; i < 16; i++) {
+		uint8_t a = t.v6.src_addr[i];
+
+		t.v6.src_addr[i] = t.v6.dst_addr[i];
+		t.v6.dst_addr[i] = a;
+	}
+	t.v6.sport = 443;
+	t.v6.dport = 4242;
+	assert_int_equal(rte_softrss((uint32_t *)&t, RTE_THASH_V6_L4_LEN, spate_dpdk_rss_key),
+			 seen[0]);
+}
+
+static const char *unreadable;
+
+/* As DPDK's: a page that is not there has no address. */
+static rte_iova_t where(const void *p)
+{
+	unsigned char there = 0;
+
+	if (p == unreadable || mincore((void *)(uintptr_t)p, 4096, &there) != 0 || !(there & 1))
+		return RTE_BAD_IOVA;
+	return (rte_iova_t)(uintptr_t)p + 0x1000000;
+}
+
+static void test_each_page_has_an_address(void **state)
+{
+	struct spate_arena_info a = {.bytes = 4u << 20, .page_bytes = 2u << 20};
+	rte_iova_t to[2];
+
+	a.base = mmap(NULL, a.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(a.base, MAP_FAILED);
+	assert_int_equal(where(a.base), RTE_BAD_IOVA); /* fresh */
+	assert_int_equal(spate_dpdk_page_addresses(&a, where, to), 0);
+	assert_int_equal(to[1], (rte_iova_t)(uintptr_t)a.base + (2u << 20) + 0x1000000);
+	unreadable = (char *)a.base + (2u << 20);
+	assert_int_equal(spate_dpdk_page_addresses(&a, where, to), -EPERM);
+	a.page_bytes = 4096; /* the kernel may move it */
+	assert_int_equal(spate_dpdk_page_addresses(&a, where, to), -EINVAL);
+	munmap(a.base, a.bytes);
+}
+
 #define T(name) cmocka_unit_test_teardown(name, nothing_is_left)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_nothing_sent_nothing_held),           T(test_held_until_it_is_freed),
-		T(test_what_is_sent_later_does_not_count),   T(test_two_marks),
+		T(test_nothing_sent_nothing_held),
+		T(test_held_until_it_is_freed),
+		T(test_what_is_sent_later_does_not_count),
+		T(test_two_marks),
 		T(test_a_packet_behind_a_full_queue_counts),
+		T(test_what_the_device_counts),
+		T(test_no_more_pieces_than_the_device_takes),
+		T(test_hash_of_the_queues_is_symmetric),
+		T(test_each_page_has_an_address),
 	};
 	const char *args[] = {"--no-huge", "-m", "128", "--no-pci", "--vdev=net_ring0"};
 	struct spate_dpdk_port_setup setup = {.queues = 1};
