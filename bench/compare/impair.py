@@ -136,6 +136,7 @@ def main():
     if not args.sim_only:
         print(f"{len([r for r in rows if r['metric'] == 'ratio']) - len(below)} of {len(cases)} cases reach {AIM} x "
               f"the kernel's goodput")
+        sys.exit(1 if below else 0)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """
 Spate's TCP on DPDK against the Linux kernel's, over a wire with every fault that tests/lib/wire.py lists: loss, bursts,
 reordering, duplication, corruption, delay and rates; in the data's way, the ACKs' way, and both. Objects of 10 MiB must
-arrive as they are. More than 100 transfers, many wires at a time; SPATE_IMPAIR=full makes it 100 in each way.
+arrive as they are, 100 and more in each way of trouble, over IPv4 and IPv6 in turn, many wires at a time.
 
 How fast they are is another question, and the host's noise is no proof: `./dev bench impair`.
 """
 import concurrent.futures
 import hashlib
+import itertools
 import math
 import os
 import pathlib
@@ -26,21 +27,19 @@ WIRES = 12  # at a time
 
 
 def transfers(case):
-    """How many: 100 in all, or 100 in each way."""
-    if os.environ.get("SPATE_IMPAIR") != "full":
-        return math.ceil(100 / len(wire.CASES))
+    """How many, for 100 in the case's way."""
     return math.ceil(100 / sum(c.way == case.way for c in wire.CASES))
 
 
 def run(case, folder, work):
     """What went over one wire: [Fetched], Spate's counters, the link's."""
-    got, n = [], transfers(case)
-    w = wire.Wire(BUILD / "tests/lib/link", work, case.faults, seed=len(case.name))
+    got, n, family = [], transfers(case), itertools.cycle((4, 6))
+    w = wire.Wire(BUILD / "tests/lib/link", work, case.faults, seed=len(case.name), families=(4, 6))
     try:
         server = wire.SpateServer(BUILD / "spate", work, w, folder)
         try:
             for _ in range(n if case.alone else math.ceil(n / 4)):
-                clients = [server.client("/object") for _ in range(1 if case.alone else min(4, n - len(got)))]
+                clients = [server.client("/object", next(family)) for _ in range(1 if case.alone else min(4, n - len(got)))]
                 got += [server.finished(c) for c in clients]
             counts = server.edge.metrics()
         finally:

@@ -8,7 +8,7 @@ CUBIC (the TAP in a namespace). Both get the same link with the same seed. "ab" 
 
     wire = Wire(link, work, ["--loss@ab", "1%"])
     server = SpateServer(spate, work, wire, folder)   or NginxServer(work, wire, folder)
-    server.fetch("/ten.bin") -> Fetched(seconds, sha256)
+    server.fetch("/ten.bin") -> Fetched(seconds, sha256), over IPv4; a client() may also be one over IPv6
     server.stop(); wire.close()
 """
 import collections
@@ -22,7 +22,7 @@ from edge import Edge
 from net import wait_until
 from proc import Process
 
-SERVER, CLIENT = "10.81.0.1", "10.81.0.2"
+SERVER, CLIENT = {4: "10.81.0.1", 6: "fd81::1"}, {4: "10.81.0.2", 6: "fd81::2"}
 PORT = 8080
 QUEUE = "10000"  # packets in a TAP: a burst after slow start must be lost by the link or not at all
 serial = itertools.count()
@@ -34,9 +34,12 @@ def ip(*argv):
 
 
 class Wire:
-    """faults: options of link. Closed by close(), which returns what the link did with the packets of each direction."""
+    """
+    faults: options of link. Closed by close(), which returns what the link did with the packets of each direction.
+    Without IPv6 the kernel says nothing of its own there, so that the same packets have the same fate each time.
+    """
 
-    def __init__(self, link, work, faults=(), seed=1):
+    def __init__(self, link, work, faults=(), seed=1, families=(4,)):
         n = next(serial)
         self.near, self.far, self.ns = (f"{x}{os.getpid()}-{n}" for x in ("wa", "wb", "wn"))
         self.work = work / f"wire{n}"
@@ -45,19 +48,21 @@ class Wire:
                                         *faults], self.work)
         wait_until(lambda: not self.process.alive() or b"ready" in self.process.out.read_bytes(), 10, "link ready")
         assert self.process.alive(), self.process.said().decode()
-        self.spaces = []
+        self.spaces, self.families = [], families
         self.namespace(self.ns, self.far, CLIENT)
 
-    def namespace(self, ns, tap, address):
+    def namespace(self, ns, tap, addresses):
         """A namespace that has only this TAP, and a TCP as Linux brings it: CUBIC, nothing known of earlier paths."""
         ip("netns", "add", ns)
         self.spaces.append(ns)
         ip("link", "set", tap, "netns", ns)
-        for key, value in (("net.ipv6.conf.all.disable_ipv6", 1), ("net.ipv4.tcp_congestion_control", "cubic"),
+        for key, value in (("net.ipv6.conf.all.disable_ipv6", int(6 not in self.families)), ("net.ipv4.tcp_congestion_control", "cubic"),
                            ("net.ipv4.tcp_no_metrics_save", 1)):
             ip("netns", "exec", ns, "sysctl", "-qw", f"{key}={value}")
         ip("-n", ns, "link", "set", "lo", "up")
-        ip("-n", ns, "addr", "add", f"{address}/24", "dev", tap)
+        ip("-n", ns, "addr", "add", f"{addresses[4]}/24", "dev", tap)
+        if 6 in self.families:
+            ip("-n", ns, "addr", "add", f"{addresses[6]}/64", "dev", tap, "nodad")
         ip("-n", ns, "link", "set", tap, "txqueuelen", QUEUE, "up")
 
     def inside(self, argv):
@@ -74,10 +79,11 @@ class Wire:
 
 
 class Server:
-    def client(self, path):
+    def client(self, path, family=4):
         """A curl whose output is hashed; start any number, then finished() on each."""
-        url = f"http://{SERVER}:{self.port}{path}"
-        script = 'set -o pipefail; curl -sS --fail --max-time "$1" -w "%{stderr}%{time_connect} %{time_total}\\n" ' \
+        host = SERVER[4] if family == 4 else f"[{SERVER[6]}]"
+        url = f"http://{host}:{self.port}{path}"
+        script = 'set -o pipefail; curl -sS --fail --max-time "$1" -g -w "%{stderr}%{time_connect} %{time_total}\\n" ' \
                  '"$2" | sha256sum'
         return subprocess.Popen(self.wire.inside(["bash", "-c", script, "-", self.patience, url]),
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -97,7 +103,7 @@ class SpateServer(Server):
     """Spate on DPDK at the near end."""
 
     name, patience = "spate", 600
-    hosts, clients, capabilities = {4: SERVER}, {4: CLIENT}, ""
+    hosts, clients, capabilities = SERVER, CLIENT, ""
 
     def __init__(self, binary, work, wire, folder, **config):
         self.wire = wire
@@ -127,10 +133,10 @@ class SpateServer(Server):
         pass
 
     def config(self, workers):
-        return {"backend": "dpdk", "listen": [f"0.0.0.0:{self.port}"],
+        return {"backend": "dpdk", "listen": [f"0.0.0.0:{self.port}", f"[::]:{self.port}"],
                 "dpdk": {"eal": ["--no-huge", "-m", "256", "--no-pci",
                                  f"--vdev=net_af_packet0,iface={self.wire.near},framecnt=4096,qdisc_bypass=1"],
-                         "ports": [{"addresses": [f"{SERVER}/24"]}]}}
+                         "ports": [{"addresses": [f"{SERVER[4]}/24", f"{SERVER[6]}/64"]}]}}
 
     def command(self, argv):
         return self.wire.inside(argv)
@@ -169,7 +175,7 @@ http {{
         self.work.mkdir()
         ns = wire.ns + "s"
         wire.namespace(ns, wire.near, SERVER)
-        (self.work / "nginx.conf").write_text(self.conf.format(work=self.work, address=SERVER, port=self.port,
+        (self.work / "nginx.conf").write_text(self.conf.format(work=self.work, address=SERVER[4], port=self.port,
                                                                root=folder))
         self.process = Process("nginx", ["ip", "netns", "exec", ns, "nginx", "-e", self.work / "error.log", "-p",
                                          self.work, "-c", self.work / "nginx.conf"], self.work)
