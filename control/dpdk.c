@@ -241,6 +241,8 @@ void spate_dpdk_stop(struct spate_dpdk *d)
 	if (d == NULL)
 		return;
 	for (unsigned i = 0; i < d->nports; i++)
+		spate_dpdk_quiet(&d->ports[i]);
+	for (unsigned i = 0; i < d->nports; i++)
 		d->ports[i].ops->close(&d->ports[i]);
 	for (unsigned i = 0; i < SPATE_NET_IFACES; i++) {
 		if (d->tap_fd[i] > 0)

@@ -277,7 +277,7 @@ static void first_turn(struct spate_worker *w)
 	b->thread_ready = true;
 	spate_eal_thread();
 	prctl(PR_SET_TIMERSLACK, 1UL); /* the default of 50 us would be most of a short sleep */
-	spate_net_announce(b->net, w->now_us);
+	spate_net_watch_links(b->net, w->now_us);
 }
 
 /*

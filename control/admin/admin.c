@@ -70,11 +70,22 @@ static void formatted(const struct spate_admin *a, struct spate_response *out, c
 	spate_response_text(out, 500, "text/plain", "out of memory\n");
 }
 
+static bool port_lost(const struct spate_admin *a)
+{
+	struct spate_port_status s = {0};
+
+	for (unsigned i = 0; i < a->s.nports && !s.lost; i++)
+		a->s.port_status(a->s.ctx, i, &s);
+	return s.lost;
+}
+
 static void get_healthz(struct spate_admin *a, const struct spate_http_request *req,
 			struct spate_response *out)
 {
 	if (a->draining)
 		spate_response_text(out, 503, "text/plain", "draining\n");
+	else if (port_lost(a))
+		spate_response_text(out, 503, "text/plain", "a port is lost\n");
 	else
 		spate_response_text(out, 200, "text/plain", "ok\n");
 }

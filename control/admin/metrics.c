@@ -125,12 +125,18 @@ static void port_sample(const struct spate_view_port *p, const struct family *f,
 static void ports(const struct spate_view *v, struct spate_text *t)
 {
 	const struct family up = {"spate_port_", "link_up", "gauge", "1 while the link is up", ""};
+	const struct family lost = {"spate_port_", "lost", "gauge",
+				    "1 when the device was removed or wants a reset: start anew",
+				    ""};
 
 	if (v->nports == 0)
 		return;
 	head(t, &up);
 	for (unsigned k = 0; k < v->nports; k++)
 		port_sample(&v->port[k], &up, v->port[k].status.link_up, t);
+	head(t, &lost);
+	for (unsigned k = 0; k < v->nports; k++)
+		port_sample(&v->port[k], &lost, v->port[k].status.lost, t);
 	for (unsigned i = 0; i < spate_port_infos_len; i++) {
 		const struct spate_port_info *info = &spate_port_infos[i];
 		const struct family f = {"spate_port_", info->name, info->kind, info->help, ""};

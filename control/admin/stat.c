@@ -102,6 +102,7 @@ static void ports(const struct spate_view *v, struct spate_text *t)
 		str(t, "name", p->name);
 		num(t, "link_up", p->status.link_up);
 		num(t, "mbps", p->status.mbps);
+		num(t, "lost", p->status.lost);
 		for (unsigned i = 0; i < spate_port_infos_len; i++)
 			num(t, spate_port_infos[i].name,
 			    spate_view_port_value(p, &spate_port_infos[i]));

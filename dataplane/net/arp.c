@@ -82,9 +82,9 @@ enum spate_net_verdict spate_net_arp_input(struct spate_net *n, const struct vie
 	if (can_be_host(sender + 12)) {
 		bool answer = load16(a + 6) == ARP_REPLY && ours != NULL && !v->multicast;
 
-		const struct route *r = spate_net_route_find(n, sender);
+		const struct route *r = spate_net_route_on(n, v->iface, sender);
 
-		if (r == NULL || !r->direct || r->iface != v->iface)
+		if (r == NULL || !r->direct)
 			return SPATE_NET_DROP_ARP; /* not a neighbour by our own book */
 		spate_net_neigh_share(n, v->iface, sender, sender_mac, answer);
 		spate_net_neigh_learn(n, v->iface, sender, sender_mac, answer,
@@ -93,7 +93,7 @@ enum spate_net_verdict spate_net_arp_input(struct spate_net *n, const struct vie
 		return SPATE_NET_DROP_ARP;
 	}
 	if (ours == NULL)
-		return SPATE_NET_ARP;
+		return load16(a + 6) == ARP_REQUEST ? SPATE_NET_ARP_NOT_US : SPATE_NET_ARP;
 	if (load16(a + 6) == ARP_REQUEST)
 		send_arp(n, v->iface, sender_mac, ARP_REPLY, target + 12, sender_mac, sender + 12);
 	return SPATE_NET_ARP;

@@ -9,9 +9,11 @@
 #define ECHO_REQUEST 128
 #define ECHO_REPLY   129
 #define MLD_QUERY    130
+#define RS           133
 #define RA           134
 #define NS           135
 #define NA           136
+#define REDIRECT     137
 
 static enum spate_net_verdict error_input(struct spate_net *n, const uint8_t *icmp, uint32_t len,
 					  struct spate_net_in *in)
@@ -84,8 +86,13 @@ enum spate_net_verdict spate_net_icmp6_input(struct spate_net *n, const struct v
 	if (spate_csum_fold(spate_net_pseudo6(v->ip + 8, v->ip + 24, PROTO_ICMP6, len) +
 			    spate_csum(icmp, len)) != 0xffff)
 		return SPATE_NET_DROP_ICMP_CSUM;
+	/* Discovery never comes in fragments (RFC 6980). */
+	if (v->fragment && icmp[0] >= RS && icmp[0] <= REDIRECT)
+		return SPATE_NET_DROP_ND;
 	switch (icmp[0]) {
 	case ECHO_REQUEST:
+		if (spate_net_odd_source(n, v->ip + 8))
+			return SPATE_NET_DROP_IP_SOURCE;
 		return icmp[1] == 0 ? echo(n, v, icmp, len) : SPATE_NET_DROP_ICMP;
 	case UNREACHABLE:
 	case TOO_BIG:
@@ -98,7 +105,7 @@ enum spate_net_verdict spate_net_icmp6_input(struct spate_net *n, const struct v
 	case MLD_QUERY:
 		/* Queries come from a router on the link, with hop limit 1 (RFC 3810 5.1.14). */
 		if (v->ip[7] != 1 || !is_link_local(v->ip + 8) ||
-		    !spate_net_bucket_take(&n->icmp, n->now_us))
+		    !spate_net_bucket_take(&n->mld, n->now_us))
 			return SPATE_NET_DROP_ICMP;
 		spate_net_mld_report(n, v->iface);
 		return SPATE_NET_ND;

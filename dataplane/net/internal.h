@@ -15,15 +15,16 @@
 #define PROTO_UDP   17
 #define PROTO_ICMP6 58
 
-#define NEIGH_NONE    0xffff
-#define NEIGH_BUCKETS 2048
-#define PARKED_MAX    64 /* packets waiting for neighbours, over all */
-#define PARKED_EACH   2
-#define UDP_PORTS     16
-#define PMTU_SLOTS    256
-#define PMTU_US       600000000u
-#define SCRATCH_SLOTS 32 /* payloads of echo replies on their way */
-#define SCRATCH_BYTES 9216
+#define NEIGH_NONE           0xffff
+#define NEIGH_BUCKETS        2048
+#define NEIGH_INCOMPLETE_MAX (SPATE_NET_NEIGHBOURS / 4)
+#define PARKED_MAX           64 /* packets waiting for neighbours, over all */
+#define PARKED_EACH          2
+#define UDP_PORTS            16
+#define PMTU_SLOTS           256
+#define PMTU_US              600000000u
+#define SCRATCH_SLOTS        32 /* payloads of echo replies on their way */
+#define SCRATCH_BYTES        9216
 
 enum neigh_state {
 	NEIGH_FREE,
@@ -86,7 +87,9 @@ struct iface {
 	uint16_t mtu6; /* of IPv6: a router may lower it */
 	uint8_t l2_len;
 	bool quiet;
-	uint64_t mac_cmp; /* mac in the low six bytes of a little-endian load */
+	bool up;           /* when the link was last looked at (link.c) */
+	uint8_t announces; /* to be made yet */
+	uint64_t mac_cmp;  /* mac in the low six bytes of a little-endian load */
 	struct routers routers;
 };
 
@@ -121,13 +124,19 @@ struct spate_net {
 	uint64_t now_us;
 	uint64_t seed;
 	struct spate_net_setup setup;
-	struct bucket ask, icmp, post, defend;
+	struct bucket ask,
+		ask_known; /* questions: for strangers; for who is known, and next hops */
+	struct bucket icmp, mld, defend;
+	struct bucket post,
+		post_event; /* to the board: of the link; what anybody may make us say */
 
 	uint16_t bucket[NEIGH_BUCKETS];
 	struct neigh neigh[SPATE_NET_NEIGHBOURS];
 	unsigned neigh_high; /* entries ever used: the scan ends here */
+	unsigned nincomplete;
 	uint64_t neigh_due_us;
 	uint64_t router_due_us;
+	uint64_t link_due_us;
 
 	struct spate_pkt_tx parked[PARKED_MAX];
 	uint8_t parked_free[PARKED_MAX];
@@ -205,6 +214,12 @@ static inline void drop(struct spate_net *n, enum spate_net_verdict v)
 			      memory_order_relaxed);
 }
 
+/*
+ * Nobody sends from one of our addresses, a broadcast address or ::1 (RFC 1122 3.2.1.3, RFC
+ * 4291 2.5.3). Asked before something is answered or remembered.
+ */
+bool spate_net_odd_source(const struct spate_net *n, const uint8_t ip[16]);
+
 /* One token, or false. A rate of 0 never gives. */
 bool spate_net_bucket_take(struct bucket *b, uint64_t now_us);
 
@@ -217,7 +232,14 @@ struct view {
 	uint32_t len;  /* of the IP packet */
 	unsigned iface;
 	bool multicast; /* the destination address is */
+	bool fragment;  /* it came with a fragment header, whole */
 };
+
+/* Not part of a connection: a SYN, or not TCP. */
+static inline bool spate_net_begins(const struct view *v, uint8_t proto, const uint8_t *l4)
+{
+	return proto != PROTO_TCP || (l4 + 13 < v->ip + v->near && (l4[13] & 0x12) == 0x02);
+}
 
 /* Each takes the packet and says what became of it; TCP, UDP and ICMP_EVENT append to `in`. */
 enum spate_net_verdict spate_net_arp_input(struct spate_net *n, const struct view *v);
@@ -286,6 +308,8 @@ static inline const uint8_t *nd_option_next(const uint8_t *p)
 	return p + p[1] * (size_t)8;
 }
 
+void spate_net_link_tick(struct spate_net *n); /* link.c */
+
 /* --- routers --- */
 enum spate_net_verdict spate_net_router_input(struct spate_net *n, const struct view *v,
 					      const uint8_t *icmp, uint32_t len);
@@ -304,6 +328,9 @@ int spate_net_route_insert(struct spate_net *n, const struct route *r);
 void spate_net_route_remove(struct spate_net *n, struct route *r);
 const uint8_t *spate_net_link_local(const struct spate_net *n, unsigned iface); /* NULL: no IPv6 */
 const struct route *spate_net_route_find(const struct spate_net *n, const uint8_t dst[16]);
+/* The same, out of this interface only. */
+const struct route *spate_net_route_on(const struct spate_net *n, unsigned iface,
+				       const uint8_t dst[16]);
 const struct address *spate_net_address_find(const struct spate_net *n, const uint8_t ip[16]);
 /* The best source address towards dst on iface, or NULL. */
 const struct address *spate_net_source(const struct spate_net *n, unsigned iface,

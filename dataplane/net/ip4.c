@@ -75,6 +75,13 @@ enum spate_net_verdict spate_net_ip4_input(struct spate_net *n, struct view *v,
 
 	uint8_t *l4 = v->ip + hl;
 
+	if (spate_net_begins(v, ip[9], l4)) {
+		uint8_t src[16];
+
+		map_ip4(src, ip + 12);
+		if (spate_net_odd_source(n, src))
+			return SPATE_NET_DROP_IP_SOURCE;
+	}
 	if (ip[9] == PROTO_ICMP)
 		return spate_net_icmp4_input(n, v, l4, total - hl, in);
 	if (ip[9] == PROTO_TCP || ip[9] == PROTO_UDP)

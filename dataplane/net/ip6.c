@@ -34,7 +34,7 @@ static bool options_good(const uint8_t *p, unsigned len)
 }
 
 /* Moves *at past the extension headers and *next to the upper protocol. */
-static enum spate_net_verdict skip_extensions(const struct view *v, uint32_t *at, uint8_t *next)
+static enum spate_net_verdict skip_extensions(struct view *v, uint32_t *at, uint8_t *next)
 {
 	for (unsigned i = 0;; i++) {
 		const uint8_t *h = v->ip + *at;
@@ -50,8 +50,8 @@ static enum spate_net_verdict skip_extensions(const struct view *v, uint32_t *at
 			return SPATE_NET_DROP_IP_EXTENSION;
 		if (*next == NEXT_FRAGMENT) {
 			if ((load16(h + 2) & 0xfff9) != 0)
-				return SPATE_NET_DROP_FRAGMENT; /* an atomic one is whole (RFC 6946)
-								 */
+				return SPATE_NET_DROP_FRAGMENT;
+			v->fragment = true; /* an atomic one is whole (RFC 6946) */
 		} else if (*next == NEXT_ROUTING) {
 			if (h[3] != 0)
 				return SPATE_NET_DROP_IP_EXTENSION; /* segments left: we are no
@@ -116,6 +116,8 @@ enum spate_net_verdict spate_net_ip6_input(struct spate_net *n, struct view *v,
 	}
 	uint8_t *l4 = v->ip + at;
 
+	if (spate_net_begins(v, next, l4) && next != PROTO_ICMP6 && spate_net_odd_source(n, src))
+		return SPATE_NET_DROP_IP_SOURCE; /* nd.c looks for itself: a claim is told of */
 	if (next == PROTO_ICMP6)
 		return spate_net_icmp6_input(n, v, l4, total - at, in);
 	if (dst[0] == 0xff)

@@ -112,9 +112,9 @@ static bool find_mac(const uint8_t *p, uint32_t len, uint8_t type, const uint8_t
 /* Whether ip is on this link as far as we know: a stranger's claim fills no table. */
 static bool on_link(const struct spate_net *n, unsigned iface, const uint8_t ip[16])
 {
-	const struct route *r = spate_net_route_find(n, ip);
+	const struct route *r = spate_net_route_on(n, iface, ip);
 
-	return is_link_local(ip) || (r != NULL && r->direct && r->iface == iface);
+	return is_link_local(ip) || (r != NULL && r->direct);
 }
 
 static enum spate_net_verdict solicitation(struct spate_net *n, const struct view *v,
@@ -138,7 +138,7 @@ static enum spate_net_verdict solicitation(struct spate_net *n, const struct vie
 			spate_net_nd_announce(n, v->iface, target);
 		return SPATE_NET_ND;
 	}
-	if (dst[0] == 0xff && mac == NULL)
+	if ((dst[0] == 0xff && mac == NULL) || (mac != NULL && (mac[0] & 1)))
 		return SPATE_NET_DROP_ND;
 	if (a == NULL || a->iface != v->iface)
 		return SPATE_NET_ND;

@@ -1,6 +1,7 @@
 /*
  * neigh.c: who is where on the link. One table for ARP and neighbour discovery, the states of RFC
- * 4861 7.3.2 for both, bounded: when it is full the neighbour that was in use longest ago goes.
+ * 4861 7.3.2 for both, bounded: when it is full the neighbour that was in use longest ago goes, but
+ * no next hop of a route.
  *
  *           use               answer              30 s, in use: ask         no answer
  *   (none) ──────► INCOMPLETE ───────► REACHABLE ──────────────────► PROBE ──────────► FAILED
@@ -64,6 +65,12 @@ struct neigh *spate_net_neigh_find(struct spate_net *n, unsigned iface, const ui
 	return NULL;
 }
 
+static void set_state(struct spate_net *n, struct neigh *e, enum neigh_state to)
+{
+	n->nincomplete += (to == NEIGH_INCOMPLETE) - (e->state == NEIGH_INCOMPLETE);
+	e->state = (uint8_t)to;
+}
+
 static void unlink_entry(struct spate_net *n, struct neigh *e)
 {
 	uint16_t self = (uint16_t)(e - n->neigh);
@@ -86,26 +93,55 @@ static void drop_parked(struct spate_net *n, struct neigh *e)
 	e->nparked = 0;
 }
 
-/* A free entry, or the one in use longest ago that nobody is waiting for. */
-static struct neigh *take_entry(struct spate_net *n)
+/* Does a route lead over it? What goes there reaches everybody behind. */
+static bool is_next_hop(const struct spate_net *n, const struct neigh *e)
 {
-	struct neigh *oldest = NULL;
+	for (unsigned i = 0; i < n->nroutes; i++)
+		if (!n->route[i].direct && n->route[i].iface == e->iface &&
+		    memcmp(n->route[i].gateway, e->ip, 16) == 0)
+			return true;
+	return false;
+}
 
-	if (n->neigh_high < SPATE_NET_NEIGHBOURS)
-		return &n->neigh[n->neigh_high++];
-	for (unsigned i = 0; i < SPATE_NET_NEIGHBOURS; i++) {
+/* The one of these in use longest ago, but no next hop. */
+static struct neigh *oldest(struct spate_net *n, bool incomplete)
+{
+	struct neigh *best = NULL;
+
+	for (unsigned i = 0; i < n->neigh_high; i++) {
 		struct neigh *e = &n->neigh[i];
 
-		if (e->state != NEIGH_INCOMPLETE &&
-		    (oldest == NULL || e->used_us < oldest->used_us))
-			oldest = e;
+		if ((e->state == NEIGH_INCOMPLETE) == incomplete &&
+		    (best == NULL || e->used_us < best->used_us) && !is_next_hop(n, e))
+			best = e;
 	}
-	if (oldest == NULL)
+	return best;
+}
+
+/*
+ * A free entry, or the one in use longest ago. Questions to addresses where perhaps nobody is,
+ * which any sender can make us ask, have a quarter of the table and push out each other (RFC 6583).
+ */
+static struct neigh *take_entry(struct spate_net *n)
+{
+	struct neigh *e = NULL;
+
+	if (n->nincomplete >= NEIGH_INCOMPLETE_MAX)
+		e = oldest(n, true);
+	if (e == NULL && n->neigh_high < SPATE_NET_NEIGHBOURS)
+		return &n->neigh[n->neigh_high++];
+	if (e == NULL)
+		e = oldest(n, false);
+	if (e == NULL)
+		e = oldest(n, true);
+	if (e == NULL)
 		return NULL;
-	unlink_entry(n, oldest);
-	if (has_mac(oldest))
+	drop_parked(n, e);
+	unlink_entry(n, e);
+	if (has_mac(e))
 		spate_net_moved(n);
-	return oldest;
+	set_state(n, e, NEIGH_FREE);
+	return e;
 }
 
 struct neigh *spate_net_neigh_add(struct spate_net *n, unsigned iface, const uint8_t ip[16])
@@ -128,12 +164,13 @@ static void ask(struct spate_net *n, struct neigh *e)
 {
 	const struct address *src = spate_net_source(n, e->iface, e->ip);
 	const uint8_t *mac = e->state == NEIGH_PROBE ? e->mac : NULL;
+	bool known = mac != NULL || is_next_hop(n, e);
 
 	e->probes++;
 	due(n, e, RETRANS_US);
 	if (src == NULL)
 		return;
-	if (!spate_net_bucket_take(&n->ask, n->now_us)) {
+	if (!spate_net_bucket_take(known ? &n->ask_known : &n->ask, n->now_us)) {
 		drop(n, SPATE_NET_DROP_ARP_RATE);
 		return;
 	}
@@ -152,14 +189,14 @@ bool spate_net_neigh_use(struct spate_net *n, struct neigh *e)
 			return false; /* did not answer a moment ago */
 				      /* fall through */
 	case NEIGH_FREE:
-		e->state = NEIGH_INCOMPLETE;
+		set_state(n, e, NEIGH_INCOMPLETE);
 		e->probes = 0;
 		ask(n, e);
 		return false;
 	case NEIGH_INCOMPLETE:
 		return false;
 	case NEIGH_STALE:
-		e->state = NEIGH_DELAY;
+		set_state(n, e, NEIGH_DELAY);
 		due(n, e, DELAY_US);
 		return true;
 	case NEIGH_REACHABLE:
@@ -174,7 +211,7 @@ void spate_net_neigh_confirmed(struct spate_net *n, struct neigh *e)
 {
 	if (!has_mac(e))
 		return;
-	e->state = NEIGH_REACHABLE;
+	set_state(n, e, NEIGH_REACHABLE);
 	e->probes = 0;
 	due(n, e, jitter(n, REACHABLE_US));
 }
@@ -205,7 +242,7 @@ void spate_net_neigh_learn(struct spate_net *n, unsigned iface, const uint8_t ip
 		if (!create || (e = spate_net_neigh_add(n, iface, ip)) == NULL)
 			return;
 		memcpy(e->mac, mac, 6);
-		e->state = NEIGH_STALE;
+		set_state(n, e, NEIGH_STALE);
 		due(n, e, IN_USE_US);
 		return;
 	}
@@ -216,12 +253,13 @@ void spate_net_neigh_learn(struct spate_net *n, unsigned iface, const uint8_t ip
 	if (!same)
 		spate_net_moved(n);
 	if (solicited || e->state == NEIGH_INCOMPLETE) {
-		e->state = NEIGH_REACHABLE;
+		set_state(n, e, NEIGH_REACHABLE);
 		e->probes = 0;
 		due(n, e, jitter(n, REACHABLE_US));
 	} else if (!same) {
 		/* Not asked for: use it, and check soon (RFC 4861 7.2.5). */
-		e->state = had && n->now_us - e->used_us < IN_USE_US ? NEIGH_DELAY : NEIGH_STALE;
+		set_state(n, e,
+			  had && n->now_us - e->used_us < IN_USE_US ? NEIGH_DELAY : NEIGH_STALE);
 		due(n, e, DELAY_US);
 	}
 	send_parked(n, e);
@@ -248,7 +286,7 @@ void spate_net_neigh_share(struct spate_net *n, unsigned iface, const uint8_t ip
 static void fail(struct spate_net *n, struct neigh *e)
 {
 	drop_parked(n, e);
-	e->state = NEIGH_FAILED;
+	set_state(n, e, NEIGH_FAILED);
 	spate_net_router_failed(n, e);
 	spate_net_moved(n);
 	due(n, e, FAILED_US);
@@ -269,23 +307,23 @@ static void expire(struct spate_net *n, struct neigh *e)
 		break;
 	case NEIGH_REACHABLE:
 		if (in_use) {
-			e->state = NEIGH_PROBE;
+			set_state(n, e, NEIGH_PROBE);
 			e->probes = 0;
 			ask(n, e);
 			break;
 		}
 		/* Perhaps nobody uses it any more: paths look again, and then use() moves it on. */
-		e->state = NEIGH_STALE;
+		set_state(n, e, NEIGH_STALE);
 		spate_net_moved(n);
 		e->at_us = UINT64_MAX;
 		break;
 	case NEIGH_DELAY:
-		e->state = NEIGH_PROBE;
+		set_state(n, e, NEIGH_PROBE);
 		e->probes = 0;
 		ask(n, e);
 		break;
 	case NEIGH_FAILED:
-		e->state = NEIGH_FREE; /* the next use may ask again */
+		set_state(n, e, NEIGH_FREE); /* the next use may ask again */
 		spate_net_moved(n);
 		/* fall through */
 	case NEIGH_FREE:

@@ -17,6 +17,11 @@ const struct spate_net_verdict_info spate_net_verdicts[SPATE_NET_VERDICTS] = {
 #undef SPATE_NET_COUNTER
 };
 
+static void set_rate(struct bucket *b, uint32_t per_s)
+{
+	b->rate = b->tokens = per_s;
+}
+
 struct spate_net *spate_net_create(const struct spate_net_setup *setup)
 {
 	struct spate_net *n = aligned_alloc(64, (sizeof(*n) + 63) & ~(size_t)63);
@@ -41,16 +46,15 @@ struct spate_net *spate_net_create(const struct spate_net_setup *setup)
 	n->seed = setup->seed | 1;
 	n->hot.gen = 1;
 	n->hot.ip_id = (uint16_t)(setup->seed >> 16);
-	n->ask.rate = setup->arp_per_s != 0 ? setup->arp_per_s : 1000;
-	n->icmp.rate = setup->icmp_per_s != 0 ? setup->icmp_per_s : 1000;
-	n->post.rate = 1000;
-	n->defend.rate = 1;
-	n->defend.tokens = 1;
-	n->ask.tokens = n->ask.rate;
-	n->icmp.tokens = n->icmp.rate;
-	n->post.tokens = n->post.rate;
+	set_rate(&n->ask, setup->arp_per_s != 0 ? setup->arp_per_s : 1000);
+	set_rate(&n->ask_known, n->ask.rate);
+	set_rate(&n->icmp, setup->icmp_per_s != 0 ? setup->icmp_per_s : 1000);
+	set_rate(&n->mld, 10);
+	set_rate(&n->post, 1000);
+	set_rate(&n->post_event, 1000);
+	set_rate(&n->defend, 1);
 	memset(n->bucket, 0xff, sizeof(n->bucket));
-	n->neigh_due_us = n->router_due_us = UINT64_MAX;
+	n->neigh_due_us = n->router_due_us = n->link_due_us = UINT64_MAX;
 	for (unsigned i = 0; i < PARKED_MAX; i++)
 		n->parked_free[n->nparked_free++] = (uint8_t)i;
 	if (setup->board != NULL)
@@ -193,32 +197,21 @@ int spate_net_add_route(struct spate_net *n, unsigned iface, const uint8_t dst[1
 	return spate_net_route_insert(n, &r);
 }
 
-void spate_net_announce(struct spate_net *n, uint64_t now_us)
-{
-	n->now_us = now_us;
-	for (unsigned i = 0; i < n->naddresses; i++) {
-		const struct address *a = &n->address[i];
-
-		if (n->iface[a->iface].quiet)
-			continue;
-		if (is_ip4(a->ip))
-			spate_net_arp_announce(n, a->iface, a->ip + 12);
-		else
-			spate_net_nd_announce(n, a->iface, a->ip);
-	}
-	for (unsigned i = 0; i < n->nifaces; i++) {
-		if (n->iface[i].quiet)
-			continue;
-		spate_net_mld_report(n, i);
-		spate_net_router_solicit(n, i);
-	}
-	spate_net_flush(n);
-}
-
 const struct route *spate_net_route_find(const struct spate_net *n, const uint8_t dst[16])
 {
 	for (unsigned i = 0; i < n->nroutes; i++)
 		if (same_prefix(n->route[i].dst, dst, n->route[i].prefix) &&
+		    is_ip4(n->route[i].dst) == is_ip4(dst))
+			return &n->route[i];
+	return NULL;
+}
+
+const struct route *spate_net_route_on(const struct spate_net *n, unsigned iface,
+				       const uint8_t dst[16])
+{
+	for (unsigned i = 0; i < n->nroutes; i++)
+		if (n->route[i].iface == iface &&
+		    same_prefix(n->route[i].dst, dst, n->route[i].prefix) &&
 		    is_ip4(n->route[i].dst) == is_ip4(dst))
 			return &n->route[i];
 	return NULL;
@@ -269,6 +262,31 @@ const struct address *spate_net_source(const struct spate_net *n, unsigned iface
 	return best;
 }
 
+/* The last address of a network of ours, and the first. */
+static bool is_broadcast(const struct spate_net *n, const uint8_t ip[16])
+{
+	uint32_t a = load32(ip + 12);
+
+	for (unsigned i = 0; i < n->naddresses; i++) {
+		const struct address *ours = &n->address[i];
+		uint32_t host = ours->prefix >= 127 ? 0 : UINT32_MAX >> (ours->prefix - 96);
+
+		if (is_ip4(ours->ip) && host != 0 && same_prefix(ours->ip, ip, ours->prefix) &&
+		    ((a & host) == host || (a & host) == 0))
+			return true;
+	}
+	return false;
+}
+
+bool spate_net_odd_source(const struct spate_net *n, const uint8_t ip[16])
+{
+	static const uint8_t loopback[16] = {[15] = 1};
+
+	if (spate_net_local(n, ip))
+		return true;
+	return is_ip4(ip) ? is_broadcast(n, ip) : memcmp(ip, loopback, 16) == 0;
+}
+
 bool spate_net_bucket_take(struct bucket *b, uint64_t now_us)
 {
 	uint64_t elapsed = now_us - b->at_us;
@@ -311,12 +329,13 @@ static bool not_ours(enum spate_net_verdict v)
 }
 
 /*
- * Answers to the questions of the kernel behind the exception path look like answers to ours, and
- * what a router says is for every host.
+ * Answers to the questions of the kernel behind the exception path look like answers to ours,
+ * questions for an address that is not ours may be for one of its own, and what a router says is
+ * for every host.
  */
 static bool for_both(enum spate_net_verdict v, const struct spate_pkt_rx *pkt)
 {
-	return v == SPATE_NET_ROUTER ||
+	return v == SPATE_NET_ROUTER || v == SPATE_NET_ARP_NOT_US ||
 	       (!(pkt->data[0] & 1) &&
 		(v == SPATE_NET_ARP || v == SPATE_NET_DROP_ARP || v == SPATE_NET_ND));
 }
@@ -333,7 +352,9 @@ static enum spate_net_verdict input(struct spate_net *n, unsigned i, struct spat
 
 	if (pkt->len < 14)
 		return SPATE_NET_DROP_SHORT;
-	memcpy(&dst, eth, 8); /* 14 bytes are there */
+	if (eth[6] & 1)
+		return SPATE_NET_DROP_MAC_SOURCE; /* and answers would go to all of them */
+	memcpy(&dst, eth, 8);                     /* 14 bytes are there */
 	v.multicast = eth[0] & 1;
 	if (!v.multicast && (dst & 0xffffffffffff) != f->mac_cmp)
 		return SPATE_NET_DROP_NOT_US;
@@ -387,7 +408,7 @@ void spate_net_event(struct spate_net *n, struct spate_net_in *in, const struct 
 {
 	if (in->nevents < SPATE_NET_EVENTS)
 		in->events[in->nevents++] = *ev;
-	if (n->setup.board != NULL && spate_net_bucket_take(&n->post, n->now_us))
+	if (n->setup.board != NULL && spate_net_bucket_take(&n->post_event, n->now_us))
 		spate_net_board_post(n->setup.board,
 				     &(struct spate_net_post){.type = SPATE_POST_EVENT,
 							      .worker = (uint8_t)n->setup.worker,
@@ -423,7 +444,11 @@ uint64_t spate_net_tick(struct spate_net *n, uint64_t now_us, struct spate_net_i
 		spate_net_neigh_tick(n);
 	if (now_us >= n->router_due_us)
 		spate_net_router_tick(n);
-	return n->neigh_due_us < n->router_due_us ? n->neigh_due_us : n->router_due_us;
+	if (now_us >= n->link_due_us)
+		spate_net_link_tick(n);
+	uint64_t due = n->neigh_due_us < n->router_due_us ? n->neigh_due_us : n->router_due_us;
+
+	return due < n->link_due_us ? due : n->link_due_us;
 }
 
 void spate_net_flush(struct spate_net *n)

@@ -170,10 +170,11 @@ int spate_net_add_address(struct spate_net *n, unsigned iface, const uint8_t ip[
 int spate_net_add_route(struct spate_net *n, unsigned iface, const uint8_t dst[16], unsigned prefix,
 			const uint8_t gateway[16]);
 /*
- * Says who we are (gratuitous ARP, unsolicited NA), and asks for routers where they are followed;
- * after set-up, and when the link comes up.
+ * Says who we are (gratuitous ARP, unsolicited NA, MLD), and asks for routers where they are
+ * followed. watch_links: now, a second later, and from tick() whenever a link comes up.
  */
 void spate_net_announce(struct spate_net *n, uint64_t now_us);
+void spate_net_watch_links(struct spate_net *n, uint64_t now_us);
 
 void spate_net_rx(struct spate_net *n, unsigned iface, struct spate_pkt_rx *pkts, unsigned count,
 		  uint64_t now_us, struct spate_net_in *in);

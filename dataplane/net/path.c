@@ -77,14 +77,18 @@ int spate_net_path(struct spate_net *n, struct spate_net_path *p, uint8_t proto,
 		   const uint8_t local[16], uint16_t lport, const uint8_t remote[16],
 		   uint16_t rport, uint64_t now_us)
 {
-	const struct route *r = spate_net_route_find(n, remote);
-	const struct address *src;
+	const struct address *src = ip_is_zero(local) ? NULL : spate_net_address_find(n, local);
+	/* Out of the interface that has the address (RFC 1122 3.3.4.2, strong hosts), if that leads
+	 * there: each network's gateway drops what comes from another's address. */
+	const struct route *r = src != NULL ? spate_net_route_on(n, src->iface, remote) : NULL;
 
+	if (r == NULL)
+		r = spate_net_route_find(n, remote);
 	n->now_us = now_us;
 	if (r == NULL || spate_net_local(n, remote) || (!is_ip4(remote) && remote[0] == 0xff))
 		return -ENETUNREACH;
-	src = ip_is_zero(local) ? spate_net_source(n, r->iface, remote)
-				: spate_net_address_find(n, local);
+	if (ip_is_zero(local))
+		src = spate_net_source(n, r->iface, remote);
 	if (src == NULL || is_ip4(src->ip) != is_ip4(remote))
 		return -EADDRNOTAVAIL;
 	const struct iface *f = &n->iface[r->iface];
@@ -144,9 +148,9 @@ bool spate_net_resolve(struct spate_net *n, struct spate_net_path *p)
 	p->gen = 0;
 	p->neigh = NEIGH_NONE;
 	p->mtu = path_mtu(n, p->iface, remote);
-	const struct route *r = spate_net_route_find(n, remote);
+	const struct route *r = spate_net_route_on(n, p->iface, remote);
 
-	if (r == NULL || r->iface != p->iface)
+	if (r == NULL)
 		return false;
 	const uint8_t *hop = r->direct ? remote : r->gateway;
 	struct neigh *e = spate_net_neigh_find(n, p->iface, hop);

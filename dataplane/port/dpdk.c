@@ -193,6 +193,54 @@ static struct rte_mbuf *chain_copy(struct dpdk_queue *q, struct rte_mbuf *head,
 	return last;
 }
 
+/*
+ * Bytes at `off` that one piece can have: all of them where addresses are virtual ones, else up to
+ * the page's end, as the next page may be anywhere.
+ */
+static inline uint32_t in_place(const struct dpdk *d, uintptr_t off, uint32_t len)
+{
+	if (__builtin_expect(d->arena_iova == NULL, 1))
+		return len;
+	size_t page = (size_t)1 << d->arena_page_shift, left = page - (off & (page - 1));
+
+	return len < left ? len : (uint32_t)left;
+}
+
+static unsigned pieces(const struct dpdk *d, const struct spate_pkt_tx *tx)
+{
+	unsigned n = 1 + tx->nfrags;
+
+	for (unsigned i = 0; d->arena_iova != NULL && i < tx->nfrags; i++) {
+		uintptr_t off = (uintptr_t)tx->frag[i].iov_base - d->arena_base;
+
+		n += off < d->arena_bytes &&
+		     in_place(d, off, (uint32_t)tx->frag[i].iov_len) != tx->frag[i].iov_len;
+	}
+	return n;
+}
+
+/* A view of bytes in the arena, behind `last`. NULL: no buffers. */
+static inline struct rte_mbuf *link_view(const struct dpdk *d, struct dpdk_queue *q,
+					 struct rte_mbuf *head, struct rte_mbuf *last,
+					 uintptr_t off, uint32_t len)
+{
+	struct rte_mbuf *m;
+
+	if (__builtin_expect(q->frags_have == 0, 0)) {
+		if (rte_mempool_get_bulk(q->frags, (void **)q->frag, SPATE_BURST) != 0)
+			return NULL;
+		q->frags_have = SPATE_BURST;
+	}
+	m = q->frag[--q->frags_have];
+	fresh(m, 0, (uint16_t)len);
+	m->buf_addr = (void *)(d->arena_base + off);
+	m->buf_iova = iova_of(d, off);
+	m->buf_len = (uint16_t)len;
+	last->next = m;
+	head->nb_segs++;
+	return m;
+}
+
 /* Links the frags behind head. false: no buffers; what was linked stays and is freed with head. */
 static bool link_frags(const struct dpdk *d, struct dpdk_queue *q, struct rte_mbuf *head,
 		       const struct spate_pkt_tx *tx)
@@ -201,12 +249,11 @@ static bool link_frags(const struct dpdk *d, struct dpdk_queue *q, struct rte_mb
 
 	/* More pieces than the device takes (i40e: 8): its driver may not notice, and the device
 	 * then stops. */
-	if (__builtin_expect(tx->nfrags >= d->seg_max, 0))
+	if (__builtin_expect(pieces(d, tx) > d->seg_max, 0))
 		return chain_copy(q, head, head, tx->frag, tx->nfrags) != NULL;
 	for (unsigned i = 0; i < tx->nfrags; i++) {
 		uintptr_t off = (uintptr_t)tx->frag[i].iov_base - d->arena_base;
 		uint32_t len = (uint32_t)tx->frag[i].iov_len;
-		struct rte_mbuf *m;
 
 		if (off >= d->arena_bytes || __builtin_expect(len > UINT16_MAX, 0)) {
 			/*
@@ -223,19 +270,12 @@ static bool link_frags(const struct dpdk *d, struct dpdk_queue *q, struct rte_mb
 				return false;
 			continue;
 		}
-		if (__builtin_expect(q->frags_have == 0, 0)) {
-			if (rte_mempool_get_bulk(q->frags, (void **)q->frag, SPATE_BURST) != 0)
+		for (uint32_t n; len != 0; off += n, len -= n) {
+			n = in_place(d, off, len);
+			last = link_view(d, q, head, last, off, n);
+			if (last == NULL)
 				return false;
-			q->frags_have = SPATE_BURST;
 		}
-		m = q->frag[--q->frags_have];
-		fresh(m, 0, (uint16_t)len);
-		m->buf_addr = tx->frag[i].iov_base;
-		m->buf_iova = iova_of(d, off);
-		m->buf_len = (uint16_t)len;
-		last->next = m;
-		last = m;
-		head->nb_segs++;
 	}
 	return true;
 }
@@ -336,6 +376,24 @@ static bool dpdk_tx_past(struct spate_port *p, unsigned queue, uint64_t mark)
 	return q->past >= upto;
 }
 
+/*
+ * Drops what the device refuses (too many pieces, a length it cannot do); TCP sends it again. It
+ * stops at the first one and has not looked at those behind it.
+ */
+static unsigned prepare(struct dpdk *d, struct dpdk_queue *q, unsigned queue, struct rte_mbuf **m,
+			unsigned n)
+{
+	unsigned good = 0;
+
+	while ((good +=
+		rte_eth_tx_prepare(d->id, (uint16_t)queue, m + good, (uint16_t)(n - good))) < n) {
+		rte_pktmbuf_free(m[good]);
+		memmove(m + good, m + good + 1, (--n - good) * sizeof(m[0]));
+		q->count.tx_dropped++;
+	}
+	return n;
+}
+
 static void dpdk_tx(struct spate_port *p, unsigned queue, struct spate_pkt_tx *tx, unsigned n)
 {
 	struct dpdk *d = dpdk_of(p);
@@ -380,19 +438,8 @@ static void dpdk_tx(struct spate_port *p, unsigned queue, struct spate_pkt_tx *t
 	 * Checksums are as devices want them already; only TSO has rules that differ (virtio's
 	 * pseudo-header).
 	 */
-	if (all_flags & SPATE_TX_TSO) {
-		unsigned good = rte_eth_tx_prepare(d->id, (uint16_t)queue, m, (uint16_t)k);
-
-		if (__builtin_expect(good < k, 0)) {
-			/*
-			 * The device refuses this one (too many pieces, a length it cannot do):
-			 * drop it and what follows, TCP sends it again.
-			 */
-			rte_pktmbuf_free_bulk(m + good, k - good);
-			q->count.tx_dropped += k - good;
-			k = good;
-		}
-	}
+	if (all_flags & SPATE_TX_TSO)
+		k = prepare(d, q, queue, m, k);
 	if (q->count.tx_backlog != 0)
 		push_backlog(d, q, queue);
 	if (__builtin_expect(q->want_fence, 0) && k != 0)
@@ -463,6 +510,7 @@ static void dpdk_status(struct spate_port *p, struct spate_port_status *out)
 		out->full_duplex = link.link_duplex == RTE_ETH_LINK_FULL_DUPLEX;
 		out->mbps = link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed;
 	}
+	out->lost = atomic_load_explicit(&d->lost, memory_order_relaxed);
 	for (unsigned i = 0; i < d->queues; i++)
 		queue_status(&d->queue[i], out);
 	if (rte_eth_stats_get(d->id, &s) != 0)
@@ -482,9 +530,12 @@ static const struct spate_port_queue *dpdk_queue(const struct spate_port *p, uns
 	return &dpdk_of(p)->queue[queue].count;
 }
 
-static int dpdk_rx_fd(struct spate_port *p, unsigned queue)
+static bool dpdk_link_up(struct spate_port *p)
 {
-	return dpdk_of(p)->queue[queue].rx_fd;
+	struct rte_eth_link link = {0};
+
+	return rte_eth_link_get_nowait(dpdk_of(p)->id, &link) == 0 &&
+	       link.link_status == RTE_ETH_LINK_UP;
 }
 
 const struct spate_port_ops spate_dpdk_port_ops = {
@@ -500,6 +551,6 @@ const struct spate_port_ops spate_dpdk_port_ops = {
 	.tx_past = dpdk_tx_past,
 	.status = dpdk_status,
 	.queue = dpdk_queue,
-	.rx_fd = dpdk_rx_fd,
+	.link_up = dpdk_link_up,
 	.close = spate_dpdk_close,
 };

@@ -35,6 +35,9 @@ struct spate_dpdk_port_setup {
 /* 0 or negative errno with why filled in. Closed by ops->close. */
 int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpdk_port_setup *setup,
 		    char *why, size_t why_len);
+/* Stops the device; before close() where several share the cache's memory, which the first one
+ * takes away. */
+void spate_dpdk_quiet(struct spate_port *p);
 const char *spate_dpdk_name(const struct spate_port *p); /* of the device */
 void spate_dpdk_describe(const struct spate_port *p, char *text, size_t len);
 

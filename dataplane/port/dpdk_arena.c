@@ -1,11 +1,12 @@
 /*
- * dpdk_arena.c: the cache's memory, made readable for a device, so that payload leaves from where it
- * lies.
+ * dpdk_arena.c: the cache's memory, made readable for a device, so that payload leaves from where
+ * it lies.
  *
- *     virtual device    copies, so any address will do; virtio-user and memif's zero-copy hand over an
- *                       address in memory of DPDK's own, where the arena is then (control/dpdk.c)
- *     real, IOMMU       registered with DPDK and mapped for the device: addresses are virtual ones
- *     real, no IOMMU    registered; one physical address a page. Only reserved huge pages keep theirs
+ *     virtual device    copies, so any address will do; virtio-user and memif's zero-copy hand over
+ * an address in memory of DPDK's own, where the arena is then (control/dpdk.c) real, IOMMU
+ * registered with DPDK and mapped for the device: addresses are virtual ones real, addresses
+ * registered; each page has its own. Only reserved huge pages keep theirs. Mapped as physical well
+ * where there is an IOMMU all the same (too narrow a one, --iova-mode=pa)
  */
 #define ALLOW_EXPERIMENTAL_API /* rte_dev_dma_map */
 #include <errno.h>
@@ -20,6 +21,7 @@
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_memory.h>
+#include <rte_vfio.h>
 
 #include "dataplane/port/dpdk_internal.h"
 
@@ -58,7 +60,8 @@ int spate_dpdk_page_addresses(const struct spate_arena_info *a, rte_iova_t (*whe
 	for (size_t i = 0; i < a->bytes / a->page_bytes; i++) {
 		char *page = (char *)a->base + i * a->page_bytes;
 
-		/* A page that nobody has touched is nowhere yet. Its bytes may be in use: not changed. */
+		/* A page that nobody has touched is nowhere yet. Its bytes may be in use: not
+		 * changed. */
 		atomic_fetch_or((_Atomic char *)page, 0);
 		to[i] = where(page);
 		if (to[i] == RTE_BAD_IOVA)
@@ -67,7 +70,28 @@ int spate_dpdk_page_addresses(const struct spate_arena_info *a, rte_iova_t (*whe
 	return 0;
 }
 
-static int without_iommu(struct dpdk *d, const struct spate_arena_info *a, char *why, size_t why_len)
+/* 0, or what rte_dev_dma_map said; -ENOTSUP: nothing between the device and memory. */
+static int map_pages(struct dpdk *d, struct rte_device *dev, const struct spate_arena_info *a)
+{
+	for (size_t at = 0; at < a->bytes / a->page_bytes * a->page_bytes; at += a->page_bytes) {
+		if (rte_dev_dma_map(dev, (char *)a->base + at,
+				    d->arena_iova[at >> d->arena_page_shift], a->page_bytes) != 0)
+			return -rte_errno;
+		d->dma_mapped = at + a->page_bytes;
+	}
+	return 0;
+}
+
+static int no_map(const struct dpdk *d, int err, char *why, size_t why_len)
+{
+	return spate_dpdk_fail(why, why_len, err,
+			       "%s: the IOMMU does not map the cache's memory (%s): raise \"ulimit "
+			       "-l\", see docs/operations.md",
+			       d->name, rte_strerror(err));
+}
+
+static int by_physical_address(struct dpdk *d, struct rte_device *dev,
+			       const struct spate_arena_info *a, char *why, size_t why_len)
 {
 	size_t pages = a->bytes / a->page_bytes;
 	int err;
@@ -80,7 +104,8 @@ static int without_iommu(struct dpdk *d, const struct spate_arena_info *a, char 
 	if (err == -EINVAL)
 		return spate_dpdk_fail(
 			why, why_len, EINVAL,
-			"%s: without an IOMMU the cache must be in reserved huge pages, and there are "
+			"%s: without an IOMMU the cache must be in reserved huge pages, and there "
+			"are "
 			"too few: %zu more in /proc/sys/vm/nr_hugepages, or a smaller cache.memory",
 			d->name, a->bytes / HUGE_BYTES + 1);
 	if (err != 0)
@@ -89,7 +114,8 @@ static int without_iommu(struct dpdk *d, const struct spate_arena_info *a, char 
 			"%s: physical addresses cannot be read: run as root, or use an "
 			"IOMMU (vfio-pci)",
 			d->name);
-	return 0;
+	err = rte_vfio_noiommu_is_enabled() == 1 ? 0 : map_pages(d, dev, a);
+	return err == 0 || err == -ENOTSUP ? 0 : no_map(d, -err, why, why_len);
 }
 
 int spate_dpdk_reach_arena(struct dpdk *d, struct rte_device *dev, const struct spate_arena_info *a,
@@ -108,25 +134,26 @@ int spate_dpdk_reach_arena(struct dpdk *d, struct rte_device *dev, const struct 
 		d->registered = len;
 	else if (rte_errno != EEXIST) /* by another port */
 		return spate_dpdk_fail(why, why_len, rte_errno,
-				       "%s: DPDK does not take over the cache's memory: %s", d->name,
-				       rte_strerror(rte_errno));
+				       "%s: DPDK does not take over the cache's memory: %s",
+				       d->name, rte_strerror(rte_errno));
 	if (rte_eal_iova_mode() == RTE_IOVA_PA)
-		return without_iommu(d, a, why, why_len);
+		return by_physical_address(d, dev, a, why, why_len);
 	if (rte_dev_dma_map(dev, a->base, (uintptr_t)a->base, len) == 0)
 		d->dma_mapped = len;
 	else if (rte_errno != ENOTSUP)
-		return spate_dpdk_fail(
-			why, why_len, rte_errno,
-			"%s: the IOMMU does not map the cache's memory (%s): raise \"ulimit "
-			"-l\", see docs/operations.md",
-			d->name, rte_strerror(rte_errno));
+		return no_map(d, rte_errno, why, why_len);
 	return 0;
 }
 
 void spate_dpdk_leave_arena(struct dpdk *d)
 {
-	if (d->dma_mapped != 0)
+	size_t page = (size_t)1 << d->arena_page_shift;
+
+	if (d->dma_mapped != 0 && d->arena_iova == NULL)
 		rte_dev_dma_unmap(d->device, (void *)d->arena_base, d->arena_base, d->dma_mapped);
+	for (size_t at = 0; d->arena_iova != NULL && at < d->dma_mapped; at += page)
+		rte_dev_dma_unmap(d->device, (void *)(d->arena_base + at),
+				  d->arena_iova[at >> d->arena_page_shift], page);
 	if (d->registered != 0)
 		rte_extmem_unregister((void *)d->arena_base, d->registered);
 	free(d->arena_iova);

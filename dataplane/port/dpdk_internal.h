@@ -2,6 +2,9 @@
 #ifndef SPATE_PORT_DPDK_INTERNAL_H
 #define SPATE_PORT_DPDK_INTERNAL_H
 
+#include <stdatomic.h>
+
+#include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 
@@ -20,7 +23,6 @@
 struct dpdk_queue {
 	struct rte_mempool *heads, *frags, *copies;
 	uint32_t copy_room;
-	int rx_fd;
 	unsigned frags_have;
 	struct rte_mbuf *frag[SPATE_BURST]; /* taken from the pool in bulk, used one by one */
 	struct rte_mbuf *backlog[BACKLOG];
@@ -40,6 +42,8 @@ struct dpdk {
 	uint16_t id;
 	bool trust_rx; /* the device checks checksums and says so */
 	bool linear;
+	bool deaf;         /* takes no group frames: IPv6 neighbours are not heard */
+	_Atomic bool lost; /* set in DPDK's interrupt thread */
 	uintptr_t arena_base;
 	size_t arena_bytes;     /* 0: no frag is sent in place */
 	rte_iova_t *arena_iova; /* one a page where DMA addresses are not virtual ones; NULL: they
@@ -62,6 +66,13 @@ extern const struct spate_port_ops spate_dpdk_port_ops;
  */
 #define RSS_KEY_BYTES 64
 extern const uint8_t spate_dpdk_rss_key[RSS_KEY_BYTES];
+
+/* Pieces that every packet may have, a TSO packet's too, by what the device says of itself. */
+unsigned spate_dpdk_seg_max(const struct rte_eth_desc_lim *l);
+
+/* The device is gone, or would have to be reset with all that it does. /healthz says so; whoever
+ * watches it starts the edge anew. */
+int spate_dpdk_on_end(uint16_t id, enum rte_eth_event_type what, void *d, void *ret);
 
 /* Writes the reason to why; returns err, negative. */
 int spate_dpdk_fail(char *why, size_t len, int err, const char *fmt, ...)

@@ -25,6 +25,9 @@
 #define COPIES     1024
 #define POOL_CACHE 256
 #define ETH_EXTRA  22 /* header, VLAN tag, CRC */
+/* Drivers that overwrite DPDK's limits and leave this one out (ice, iavf) are of devices that
+ * take 8. */
+#define SEGS_UNSAID 8
 
 #define KEY8 0x6d, 0x5a, 0x6d, 0x5a, 0x6d, 0x5a, 0x6d, 0x5a
 const uint8_t spate_dpdk_rss_key[RSS_KEY_BYTES] = {KEY8, KEY8, KEY8, KEY8, KEY8, KEY8, KEY8, KEY8};
@@ -111,7 +114,6 @@ static int make_pools(struct dpdk *d, unsigned i, uint16_t mtu, unsigned rx_desc
 	uint32_t rx_room = RTE_PKTMBUF_HEADROOM + (frame < 2048 ? 2048 : RTE_ALIGN(frame, 64));
 	uint32_t head_room = HEAD_OFF + SPATE_PKT_HEAD + (d->linear ? frame : HEAD_TAIL);
 
-	q->rx_fd = -1;
 	q->copy_room = rx_room - RTE_PKTMBUF_HEADROOM;
 	q->rx = pool(d, "rx", i, 2 * rx_desc + 4 * POOL_CACHE, rx_room, socket);
 	q->heads = pool(d, "head", i, HEADS + tx_desc, RTE_ALIGN(head_room, 64), socket);
@@ -210,7 +212,7 @@ static int start(struct dpdk *d, const struct rte_eth_dev_info *info, uint16_t m
 	 * Solicited-node groups change with the addresses; a filter for each is more than most
 	 * devices have.
 	 */
-	rte_eth_allmulticast_enable(d->id);
+	d->deaf = rte_eth_allmulticast_enable(d->id) != 0;
 	return 0;
 }
 
@@ -231,6 +233,21 @@ static int check_queues(const struct dpdk *d, const struct rte_eth_dev_info *inf
 			       : driver_is(d, "net_virtio_user") || driver_is(d, "net_vhost")
 				       ? ", or add queues=N to its --vdev"
 				       : "");
+}
+
+static const enum rte_eth_event_type ends[] = {RTE_ETH_EVENT_INTR_RMV, RTE_ETH_EVENT_INTR_RESET};
+
+int spate_dpdk_on_end(uint16_t id, enum rte_eth_event_type what, void *arg, void *ret)
+{
+	atomic_store_explicit(&((struct dpdk *)arg)->lost, true, memory_order_relaxed);
+	return 0;
+}
+
+unsigned spate_dpdk_seg_max(const struct rte_eth_desc_lim *l)
+{
+	unsigned each = l->nb_mtu_seg_max != 0 ? l->nb_mtu_seg_max : SEGS_UNSAID;
+
+	return l->nb_seg_max != 0 ? RTE_MIN(each, l->nb_seg_max) : each;
 }
 
 int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpdk_port_setup *setup,
@@ -296,7 +313,7 @@ int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpd
 	}
 	d->tx_offloads = tx_offloads(d, &info, setup);
 	d->linear = !takes_chains(d);
-	d->seg_max = RTE_MIN(info.tx_desc_lim.nb_seg_max, info.tx_desc_lim.nb_mtu_seg_max);
+	d->seg_max = spate_dpdk_seg_max(&info.tx_desc_lim);
 	if (setup->arena != NULL && !d->linear) {
 		ret = spate_dpdk_reach_arena(d, info.device, setup->arena, why, why_len);
 		if (ret != 0)
@@ -336,6 +353,8 @@ int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpd
 	 */
 	if (driver_is(d, "net_tap"))
 		p->caps.mac[5] ^= 1;
+	for (unsigned i = 0; i < RTE_DIM(ends); i++)
+		rte_eth_dev_callback_register(id, ends[i], spate_dpdk_on_end, d);
 	return 0;
 
 undo:
@@ -360,6 +379,8 @@ void spate_dpdk_close(struct spate_port *p)
 
 	if (d == NULL)
 		return;
+	for (unsigned i = 0; i < RTE_DIM(ends); i++)
+		rte_eth_dev_callback_unregister(d->id, ends[i], spate_dpdk_on_end, d);
 	rte_eth_dev_stop(d->id);
 	spate_dpdk_leave_arena(d);
 	rte_eth_dev_close(d->id);
@@ -367,6 +388,11 @@ void spate_dpdk_close(struct spate_port *p)
 		free_pools(&d->queue[i]);
 	rte_free(d);
 	p->priv = NULL;
+}
+
+void spate_dpdk_quiet(struct spate_port *p)
+{
+	rte_eth_dev_stop(((struct dpdk *)p->priv)->id);
 }
 
 const char *spate_dpdk_name(const struct spate_port *p)
@@ -381,12 +407,13 @@ void spate_dpdk_describe(const struct spate_port *p, char *text, size_t len)
 
 	snprintf(text, len,
 		 "%s (%s): %02x:%02x:%02x:%02x:%02x:%02x, MTU %u, %u queue%s, checksums by %s, TSO "
-		 "%s, %s",
+		 "%s, %s%s",
 		 d->name, d->driver, c->mac[0], c->mac[1], c->mac[2], c->mac[3], c->mac[4],
 		 c->mac[5], c->mtu, c->queues, c->queues == 1 ? "" : "s",
 		 c->tx_offloads & SPATE_TX_L4_CSUM ? "the device" : "software",
 		 c->tso_max != 0 ? "on" : "off",
 		 c->zero_copy ? "payload sent from the cache's memory"
 		 : d->linear  ? "payload copied (the device takes no multi-segment packets)"
-			      : "payload copied (the device cannot reach the cache's memory)");
+			      : "payload copied (the device cannot reach the cache's memory)",
+		 d->deaf ? ", group frames refused: IPv6 will not be found" : "");
 }

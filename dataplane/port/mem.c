@@ -24,6 +24,7 @@ struct mem {
 	struct spate_mem_setup setup;
 	struct spate_port *self, *peer;
 	struct spate_port_queue count;
+	bool link_down;
 	/* sending */
 	uint8_t *heads;
 	uint32_t *head_free;
@@ -198,12 +199,17 @@ static bool mem_tx_past(struct spate_port *p, unsigned queue, uint64_t mark)
 	return (int32_t)(mem_of(p)->ring_head - (uint32_t)(mark - 1)) >= 0;
 }
 
+static bool mem_link_up(struct spate_port *p)
+{
+	return !mem_of(p)->link_down;
+}
+
 static void mem_status(struct spate_port *p, struct spate_port_status *out)
 {
 	const struct spate_port_queue *q = &mem_of(p)->count;
 
 	*out = (struct spate_port_status){
-		.link_up = true,
+		.link_up = mem_link_up(p),
 		.full_duplex = true,
 		.rx_packets = q->rx_packets,
 		.rx_bytes = q->rx_bytes,
@@ -218,9 +224,9 @@ static const struct spate_port_queue *mem_queue(const struct spate_port *p, unsi
 	return &mem_of(p)->count;
 }
 
-static int mem_rx_fd(struct spate_port *p, unsigned queue)
+void spate_mem_link(struct spate_port *p, bool up)
 {
-	return -1;
+	mem_of(p)->link_down = !up;
 }
 
 static void mem_close(struct spate_port *p)
@@ -253,7 +259,7 @@ static const struct spate_port_ops mem_ops = {
 	.tx_past = mem_tx_past,
 	.status = mem_status,
 	.queue = mem_queue,
-	.rx_fd = mem_rx_fd,
+	.link_up = mem_link_up,
 	.close = mem_close,
 };
 

@@ -49,6 +49,8 @@ void spate_mem_deliver(struct spate_port *p);
 unsigned spate_mem_sent(
 	const struct spate_port *p); /* packets sent and not yet taken (a TSO packet is one) */
 
+void spate_mem_link(struct spate_port *p, bool up); /* it is up at first */
+
 /* Every buffer is where it should be: none handed out, queued or kept. Tests, at the end. */
 bool spate_mem_idle(const struct spate_port *p);
 

@@ -33,9 +33,6 @@
  *
  *   mark = port->ops->tx_mark(port, queue)        all that was handed to tx() up to now
  *   port->ops->tx_past(port, queue, mark)         true: the device has let go of it
- *
- * The wake-up: a port that can say when packets arrive offers an fd (rx_fd, for poll()); else -1,
- * and an idle worker sleeps in steps that grow (backend_dpdk.c).
  */
 #ifndef SPATE_PORT_H
 #define SPATE_PORT_H
@@ -100,6 +97,7 @@ struct spate_port_caps {
 
 struct spate_port_status {
 	bool link_up, full_duplex;
+	bool lost;     /* the device was removed, or wants to be reset: nothing comes any more */
 	uint32_t mbps; /* 0: the device does not say */
 	/* the whole device, where it counts; else the sum over queues */
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
@@ -144,7 +142,7 @@ struct spate_port_ops {
 	/* Any thread, slow path. */
 	void (*status)(struct spate_port *p, struct spate_port_status *out);
 	const struct spate_port_queue *(*queue)(const struct spate_port *p, unsigned queue);
-	int (*rx_fd)(struct spate_port *p, unsigned queue); /* -1: none */
+	bool (*link_up)(struct spate_port *p); /* likewise */
 	void (*close)(struct spate_port *p);
 };
 

@@ -110,6 +110,11 @@ static inline void spate_txq_keep(struct spate_txq *q, struct spate_pkt_tx *out)
 	q->have--;
 	q->pkt[q->n].head = q->pkt[q->have].head;
 	q->pkt[q->n].handle = q->pkt[q->have].handle;
+	if (q->n == q->have && q->n != 0) {
+		/* It was the burst's last: what is filled goes now, as in push. */
+		q->port->ops->tx(q->port, q->queue, q->pkt, q->n);
+		q->n = q->have = 0;
+	}
 }
 
 static inline void spate_txq_give(struct spate_txq *q, struct spate_pkt_tx *kept)

@@ -7,6 +7,7 @@
 #include "dataplane/tcp/csum.h"
 
 #define IOV_MAX_CUT 32
+#define TSO_MSS_MIN 256 /* i40e and its kin refuse to cut smaller */
 
 bool tcp_path(struct spate_tcp_conn *c)
 {
@@ -56,7 +57,7 @@ static uint32_t cut_size(const struct spate_tcp_conn *c, uint32_t want)
 {
 	uint32_t tso = c->txq->port->caps.tso_max;
 
-	if (want <= c->mss || tso < 2 * (uint32_t)c->mss)
+	if (want <= c->mss || tso < 2 * (uint32_t)c->mss || c->mss < TSO_MSS_MIN)
 		return min32(want, c->mss);
 	want = min32(min32(want, tso), 65535 - 60 - 40);
 	return want - want % c->mss;

@@ -89,9 +89,11 @@ static void test_ports_are_told_apart(void **state)
 	assert_null(strstr(metrics(), "spate_port_"));
 	view.nports = 2;
 	view.port[0] = (struct spate_view_port){"net_tap0", {.link_up = true, .rx_missed = 3}};
-	view.port[1] = (struct spate_view_port){"net_tap1", {.buffers_used = 4096}};
+	view.port[1] = (struct spate_view_port){"net_tap1", {.buffers_used = 4096, .lost = true}};
 	assert_true(has_line("spate_port_link_up{port=\"net_tap0\"} 1"));
 	assert_true(has_line("spate_port_link_up{port=\"net_tap1\"} 0"));
+	assert_true(has_line("spate_port_lost{port=\"net_tap0\"} 0"));
+	assert_true(has_line("spate_port_lost{port=\"net_tap1\"} 1"));
 	assert_true(has_line("spate_port_rx_missed_total{port=\"net_tap0\"} 3"));
 	assert_true(has_line("spate_port_buffers_used{port=\"net_tap1\"} 4096"));
 }

@@ -208,6 +208,50 @@ static void test_exception_path_gets_what_is_not_ours(void **state)
 	give(frame, arp(2, mac_peer, "10.0.0.2", "10.0.0.1")); /* an answer is for both */
 	assert_int_equal(excepted, 4);
 	assert_int_equal(count(SPATE_NET_ARP), 1);
+	give(frame,
+	     arp(1, mac_peer, "10.0.0.2", "10.0.0.9")); /* who has an address of the kernel's? */
+	assert_int_equal(excepted, 5);
+	assert_false(take());
+	give(frame, arp(1, mac_peer, "10.0.0.2", "10.0.0.1"));
+	assert_int_equal(excepted, 5);
+	assert_true(take());
+}
+
+/* Nothing begins with a packet from where nobody sends. */
+static void test_nobody_sends_from_there(void **state)
+{
+	const char *const odd4[] = {"10.0.0.255", "10.0.0.0", "127.0.0.1", "10.0.0.7"};
+	uint8_t *m, ours[16];
+
+	ip_of("10.0.0.7", ours);
+	assert_int_equal(spate_net_add_address(us.net, 0, ours, 24), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		m = ip4_from(odd4[i], "10.0.0.1", 17, 12); /* a port unreachable would follow */
+		spate_store16(m + 4, 12);
+		give(frame, seal(6));
+		m = ip4_from(odd4[i], "10.0.0.1", 1, 16);
+		m[0] = 8;
+		give(frame, seal(2));
+		m = ip4_from(odd4[i], "10.0.0.1", 6, 20);
+		m[12] = 5 << 4;
+		m[13] = 2;
+		give(frame, seal(16));
+		assert_int_equal(us.in.ntcp, 0);
+	}
+	m = ip6_from("::1", "fd00::1", 6, 20);
+	m[12] = 5 << 4;
+	m[13] = 2;
+	give(frame, seal(16));
+	assert_int_equal(us.in.ntcp, 0);
+	assert_int_equal(count(SPATE_NET_DROP_IP_SOURCE), 13);
+	tcp4(0);
+	frame[6] |= 1; /* an answer would go to a group */
+	give(frame, seal(16));
+	assert_int_equal(us.in.ntcp, 0);
+	assert_int_equal(count(SPATE_NET_DROP_MAC_SOURCE), 1);
+	assert_false(take());
+	give(frame, tcp4(0));
+	assert_int_equal(us.in.ntcp, 1);
 }
 
 static void test_verdicts_are_counted_in_the_workers_block(void **state)
@@ -236,6 +280,7 @@ int main(void)
 		T(test_vlan),
 		T(test_udp_goes_to_who_listens),
 		T(test_exception_path_gets_what_is_not_ours),
+		T(test_nobody_sends_from_there),
 		T(test_verdicts_are_counted_in_the_workers_block),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

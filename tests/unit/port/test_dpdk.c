@@ -193,6 +193,66 @@ static void test_no_more_pieces_than_the_device_takes(void **state)
 	assert_int_equal(after.tx_copied - before.tx_copied, 1);
 }
 
+/* Without an IOMMU the next page may be anywhere: a piece ends where its page does. */
+static void test_pieces_end_with_their_page(void **state)
+{
+	struct dpdk *d = port.priv;
+	rte_iova_t to[2] = {0x200000, 0x100000}; /* the second page lies before the first */
+	struct spate_pkt_tx tx = {.handle = NULL};
+	struct spate_pkt_rx rx;
+	struct rte_mbuf *m;
+
+	assert_int_equal(port.ops->tx_get(&port, 0, &tx, 1), 1);
+	tx.head_len = 54;
+	tx.nfrags = 1;
+	tx.frag_len = 1000;
+	tx.frag[0] = (struct iovec){arena + 32768 - 300, 1000};
+	d->arena_iova = to;
+	d->arena_page_shift = 15;
+	port.ops->tx(&port, 0, &tx, 1);
+	d->arena_iova = NULL;
+	assert_int_equal(port.ops->rx(&port, 0, &rx, 1), 1);
+	m = ((struct rte_mbuf *)rx.handle)->next;
+	assert_int_equal(m->data_len, 300);
+	assert_int_equal(m->buf_iova, 0x200000 + 32768 - 300);
+	assert_int_equal(m->next->data_len, 700);
+	assert_int_equal(m->next->buf_iova, 0x100000);
+	assert_null(m->next->next);
+	port.ops->rx_free(&port, 0, &rx, 1);
+}
+
+static void test_limits_that_devices_leave_out(void **state)
+{
+	const struct {
+		uint16_t all, each;
+		unsigned max;
+	} l[] = {{0, 0, 8},
+		 {0, 8, 8},
+		 {255, 8, 8},
+		 {40, 40, 40},
+		 {24, 16, 16},
+		 {0, 16, 16},
+		 {UINT16_MAX, UINT16_MAX, UINT16_MAX}};
+
+	for (unsigned i = 0; i < sizeof(l) / sizeof(l[0]); i++)
+		assert_int_equal(spate_dpdk_seg_max(&(struct rte_eth_desc_lim){
+					 .nb_seg_max = l[i].all, .nb_mtu_seg_max = l[i].each}),
+				 l[i].max);
+}
+
+static void test_a_device_that_goes_is_told_of(void **state)
+{
+	struct spate_port_status s;
+	struct dpdk *d = port.priv;
+
+	port.ops->status(&port, &s);
+	assert_false(s.lost);
+	/* Debian has no header for a driver's side of it; nothing here can be unplugged. */
+	spate_dpdk_on_end(d->id, RTE_ETH_EVENT_INTR_RMV, d, NULL);
+	port.ops->status(&port, &s);
+	assert_true(s.lost);
+}
+
 /* Both directions of a flow come to one queue; and flows do not all come to the same. */
 static void test_hash_of_the_queues_is_symmetric(void **state)
 {
@@ -274,6 +334,9 @@ int main(void)
 		T(test_no_more_pieces_than_the_device_takes),
 		T(test_hash_of_the_queues_is_symmetric),
 		T(test_each_page_has_an_address),
+		T(test_pieces_end_with_their_page),
+		T(test_limits_that_devices_leave_out),
+		T(test_a_device_that_goes_is_told_of),
 	};
 	const char *args[] = {"--no-huge", "-m", "128", "--no-pci", "--vdev=net_ring0"};
 	struct spate_dpdk_port_setup setup = {.queues = 1};

@@ -171,6 +171,33 @@ static void test_tso_is_cut_as_a_device_would(void **state)
 	a.ops->close(&a);
 }
 
+/* The last of a burst is kept back for later: those before it leave all the same. */
+static void test_keeping_the_last_of_a_burst_loses_none(void **state)
+{
+	struct spate_port a;
+	struct spate_mem_setup s = {.tx_packets = 64};
+	struct spate_txq q;
+	struct spate_pkt_tx kept;
+
+	assert_int_equal(spate_mem_open(&a, &s), 0);
+	spate_txq_init(&q, &a, 0);
+	for (unsigned i = 0; i < SPATE_BURST - 1; i++) {
+		struct spate_pkt_tx *tx = spate_txq_next(&q);
+
+		fill(tx, 100, 1448);
+		spate_txq_push(&q);
+	}
+	fill(spate_txq_next(&q), 100, 1448);
+	spate_txq_keep(&q, &kept);
+	assert_non_null(spate_txq_next(&q));
+	assert_int_equal(spate_mem_sent(&a), SPATE_BURST - 1);
+	spate_txq_give(&q, &kept);
+	assert_int_equal(spate_mem_sent(&a), SPATE_BURST);
+	spate_txq_finish(&q);
+	assert_int_equal(a.ops->queue(&a, 0)->tx_out, 0);
+	a.ops->close(&a);
+}
+
 static void test_kept_packet_survives_rx_free(void **state)
 {
 	struct spate_port a;
@@ -200,6 +227,7 @@ int main(void)
 		cmocka_unit_test(test_delivered_before_it_is_asked_for),
 		cmocka_unit_test(test_no_buffers_gives_less),
 		cmocka_unit_test(test_tso_is_cut_as_a_device_would),
+		cmocka_unit_test(test_keeping_the_last_of_a_burst_loses_none),
 		cmocka_unit_test(test_kept_packet_survives_rx_free),
 	};
 	return cmocka_run_group_tests(tests, setup, NULL);
