@@ -100,8 +100,11 @@ static int open_port(struct spate_dpdk *d, unsigned i, const struct spate_arena_
 {
 	const struct spate_config_port *p = &d->cfg->dpdk.ports[i];
 	struct spate_dpdk_if *f = &d->ifs[i];
-	struct spate_dpdk_port_setup ps = {
-		.queues = d->cfg->workers, .mtu = (uint16_t)p->mtu, .arena = arena};
+	struct spate_dpdk_port_setup ps = {.queues = d->cfg->workers,
+					   .mtu = (uint16_t)p->mtu,
+					   .whole_csums =
+						   d->cfg->dpdk.exception == SPATE_EXCEPTION_TAP,
+					   .arena = arena};
 	int err;
 
 	if (!copy_addresses(d, i)) {

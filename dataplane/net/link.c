@@ -1,6 +1,7 @@
 /*
- * link.c: saying who we are: at start, when the link comes up, and each time once more, as the first may
- * be lost in a switch that is not forwarding yet (RFC 5227 2.3, RFC 4861 7.2.6, RFC 3810 6.1).
+ * link.c: saying who we are: at start, when the link comes up, and each time once more, as the
+ * first may be lost in a switch that is not forwarding yet (RFC 5227 2.3, RFC 4861 7.2.6, RFC
+ * 3810 6.1).
  */
 #include "dataplane/net/internal.h"
 

@@ -29,6 +29,7 @@ struct spate_dpdk_port_setup {
 	uint16_t mtu;         /* 0: the device's */
 	bool no_tso, no_csum; /* leave the device's offloads unused (to measure, or a device that
 				 lies) */
+	bool whole_csums;     /* received frames are handed on: their checksums must be in them */
 	const struct spate_arena_info *arena; /* NULL: none (tests) */
 };
 

@@ -153,7 +153,9 @@ static int configure(struct dpdk *d, const struct rte_eth_dev_info *info,
 		       RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_RSS_HASH);
 	int ret;
 
-	if (setup->no_csum || driver_is(d, "net_tap"))
+	/* A virtio device that may leave checksums out does so for what comes from its own host. */
+	if (setup->no_csum || driver_is(d, "net_tap") ||
+	    (setup->whole_csums && (driver_is(d, "net_virtio") || driver_is(d, "net_virtio_user"))))
 		rx &= RTE_ETH_RX_OFFLOAD_RSS_HASH;
 	conf.rxmode.offloads = rx;
 	conf.rxmode.mtu = mtu;

@@ -57,11 +57,13 @@ static void test_strangers_do_not_push_out_the_gateway(void **state)
 	host_turn(&us);
 	assert_true(take());
 	for (bool asked = false; !asked; assert_true(asked || take()))
-		asked = us.out[12] == 8 && us.out[13] == 6 && memcmp(us.out + 38, "\x0a\0\0\xfe", 4) == 0;
+		asked = us.out[12] == 8 && us.out[13] == 6 &&
+			memcmp(us.out + 38, "\x0a\0\0\xfe", 4) == 0;
 	drain();
 }
 
-/* Nor those who are there; and who is there does not push out the gateway, however quiet that is. */
+/* Nor those who are there; and who is there does not push out the gateway, however quiet that is.
+ */
 static void test_who_is_known_stays(void **state)
 {
 	struct spate_net_path p, gone;
