@@ -30,7 +30,8 @@ CHOSEN = os.environ.get("SPATE_BACKENDS", "sockets").split(",")
 PARTS = {"some": ("test_dash.py", "test_range.py", "test_coalesce.py", "test_http_framing.py"), "scale": ("test_scale.py",)}
 # These start DPDK by themselves, whatever the backend: only where a backend of $SPATE_BACKENDS is DPDK, and the long
 # ones only where one is DPDK for the whole suite.
-DPDK, LONG_DPDK = ("test_net.py", "test_exception.py", "test_strays.py"), ("test_impaired.py",)
+DPDK = ("test_net.py", "test_exception.py", "test_strays.py", "test_dpdk_net.py", "test_dpdk_port.py")
+LONG_DPDK = ("test_impaired.py",)
 
 
 def pytest_configure(config):
