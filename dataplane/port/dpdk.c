@@ -17,6 +17,11 @@
  */
 #include "dataplane/port/dpdk_internal.h"
 
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
@@ -498,6 +503,27 @@ static void queue_status(const struct dpdk_queue *q, struct spate_port_status *o
 	out->buffers_used -= have < out->buffers_used ? have : out->buffers_used;
 }
 
+/* Up, and so is the other end. True as well when nobody can be asked. */
+static bool interface_runs(unsigned index)
+{
+	struct ifreq r = {.ifr_ifindex = (int)index};
+	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool up;
+
+	if (s < 0)
+		return true;
+	up = ioctl(s, SIOCGIFNAME, &r) == 0 && ioctl(s, SIOCGIFFLAGS, &r) == 0 &&
+	     r.ifr_flags & IFF_RUNNING;
+	close(s);
+	return up;
+}
+
+static bool is_up(const struct dpdk *d, const struct rte_eth_link *link)
+{
+	return link->link_status == RTE_ETH_LINK_UP &&
+	       (d->interface == 0 || interface_runs(d->interface));
+}
+
 static void dpdk_status(struct spate_port *p, struct spate_port_status *out)
 {
 	struct dpdk *d = dpdk_of(p);
@@ -506,7 +532,7 @@ static void dpdk_status(struct spate_port *p, struct spate_port_status *out)
 
 	*out = (struct spate_port_status){0};
 	if (rte_eth_link_get_nowait(d->id, &link) == 0) {
-		out->link_up = link.link_status == RTE_ETH_LINK_UP;
+		out->link_up = is_up(d, &link);
 		out->full_duplex = link.link_duplex == RTE_ETH_LINK_FULL_DUPLEX;
 		out->mbps = link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed;
 	}
@@ -534,8 +560,7 @@ static bool dpdk_link_up(struct spate_port *p)
 {
 	struct rte_eth_link link = {0};
 
-	return rte_eth_link_get_nowait(dpdk_of(p)->id, &link) == 0 &&
-	       link.link_status == RTE_ETH_LINK_UP;
+	return rte_eth_link_get_nowait(dpdk_of(p)->id, &link) == 0 && is_up(dpdk_of(p), &link);
 }
 
 const struct spate_port_ops spate_dpdk_port_ops = {

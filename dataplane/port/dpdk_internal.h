@@ -50,6 +50,7 @@ struct dpdk {
 				   are */
 	unsigned arena_page_shift;
 	unsigned queues;
+	unsigned interface;   /* the kernel's, where the driver never looks whether it is up; 0 */
 	unsigned seg_max;     /* pieces that a packet may have, its headers included */
 	uint64_t tx_offloads; /* RTE_ETH_TX_OFFLOAD_* in use */
 	struct rte_device *device;

@@ -252,6 +252,16 @@ unsigned spate_dpdk_seg_max(const struct rte_eth_desc_lim *l)
 	return l->nb_seg_max != 0 ? RTE_MIN(each, l->nb_seg_max) : each;
 }
 
+/* Of DPDK's two limits some drivers only know the frame's: af_packet, net_tap. */
+static unsigned largest_mtu(const struct rte_eth_dev_info *info)
+{
+	unsigned frame = RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN;
+
+	return info->max_mtu == UINT16_MAX && info->max_rx_pktlen - frame < UINT16_MAX
+		       ? info->max_rx_pktlen - frame
+		       : info->max_mtu;
+}
+
 int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpdk_port_setup *setup,
 		    char *why, size_t why_len)
 {
@@ -289,6 +299,8 @@ int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpd
 	}
 	snprintf(d->name, sizeof(d->name), "%s", rte_dev_name(info.device));
 	snprintf(d->driver, sizeof(d->driver), "%s", info.driver_name);
+	if (driver_is(d, "net_af_packet") || driver_is(d, "net_af_xdp"))
+		d->interface = info.if_index;
 	/*
 	 * Its kernel side takes packets only from memory that --no-huge does not give; they would
 	 * vanish silently.
@@ -307,10 +319,10 @@ int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpd
 		goto undo;
 	if (mtu == 0 && rte_eth_dev_get_mtu(id, &mtu) != 0)
 		mtu = 1500;
-	if (mtu < 576 || mtu > info.max_mtu) {
+	if (mtu < 576 || mtu > largest_mtu(&info)) {
 		ret = spate_dpdk_fail(why, why_len, EINVAL,
 				      "%s (%s): MTU %u is not within 576 to %u", d->name, d->driver,
-				      mtu, info.max_mtu);
+				      mtu, largest_mtu(&info));
 		goto undo;
 	}
 	d->tx_offloads = tx_offloads(d, &info, setup);

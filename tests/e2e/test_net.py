@@ -221,12 +221,13 @@ def test_two_stacks_of_ours_over_shared_memory(device, shared_pages, build, echo
 @pytest.mark.parametrize("eal, says", [
     ([*NO_HUGE, "--vdev=net_nosuch0"], "could not make a device"),
     ([*NO_HUGE, "--vdev=net_af_packet0,iface=nosuch9"], "SIOCGIFINDEX"),
+    ([*NO_HUGE, "--vdev=net_af_packet0,iface=lo"], "MTU 2000 is not within 576 to 1500"),
     (NO_HUGE, "add a --vdev="),
     ([*NO_HUGE, "--nonsense"], "does not understand an argument"),
     (["--no-huge", "-m", "16", "--no-pci", "--vdev=net_ring0"], "no memory for packet buffers"),
 ])
 def test_start_says_what_to_do(build, eal, says):
-    done = subprocess.run([build / "tests/lib/net_echo", "-a", "10.1.1.1/24", "--", *eal], capture_output=True,
+    done = subprocess.run([build / "tests/lib/net_echo", "-a", "10.1.1.1/24", "-m", "2000", "--", *eal], capture_output=True,
                           text=True, timeout=30, check=False)
     assert done.returncode == 1 and says in done.stderr, done.stderr
     assert len(done.stderr.splitlines()) == 1 and done.stdout == "", done.stderr
