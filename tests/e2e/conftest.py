@@ -39,6 +39,7 @@ def pytest_configure(config):
         own_network()
     config.addinivalue_line("markers", "slow(s): the case takes about so many seconds; for sharing them out")
     config.addinivalue_line("markers", "workers(n): the case needs n workers; left out where a device cannot carry them")
+    config.addinivalue_line("markers", "kernel_tcp: the case asks the kernel about the edge's connections; left out where TCP is ours")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -55,7 +56,8 @@ def pytest_collection_modifyitems(config, items):
         if name is None:
             return True
         return item.path.name in part.get(name, (item.path.name,)) and \
-            not (workers and workers.args[0] > BACKENDS[name].most_workers)
+            not (workers and workers.args[0] > BACKENDS[name].most_workers) and \
+            not (item.get_closest_marker("kernel_tcp") and name.startswith("dpdk"))
 
     keep = [x for x in items if chosen(x)]
     if lane := os.environ.get("SPATE_LANE"):

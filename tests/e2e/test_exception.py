@@ -18,10 +18,12 @@ def backend():
     made.teardown()
 
 
-def test_other_ports_and_pings_are_the_kernels(edge_over, sample):
+@pytest.mark.parametrize("family", [4, 6])
+def test_other_ports_and_pings_are_the_kernels(edge_over, sample, family):
     edge = edge_over(sample, dpdk={"exception": "tap"})
-    ip(f"addr add {edge.place.hosts[4]}/24 dev spate0")
-    with socket.create_server((edge.place.hosts[4], 0)) as kernel:
+    here, there = edge.place.hosts[family], edge.place.clients[family]
+    ip(f"addr add {here}/24 dev spate0" if family == 4 else f"addr add {here}/64 dev spate0 nodad")
+    with socket.create_server((here, 0), family=socket.AF_INET if family == 4 else socket.AF_INET6) as kernel:
         def serve():
             conn, _ = kernel.accept()
             with conn:
@@ -29,14 +31,14 @@ def test_other_ports_and_pings_are_the_kernels(edge_over, sample):
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        with edge.place.socket() as s:
+        with edge.place.socket(family) as s:
             s.settimeout(5)
-            s.connect((edge.place.hosts[4], kernel.getsockname()[1]))
+            s.connect((here, kernel.getsockname()[1]))
             got = b""
             while data := s.recv(65536):
                 got += data
         thread.join()
         assert got == b"kernel" * 10000
-    assert edge.get("/0/init.mp4").status == 200
+    assert edge.get("/0/init.mp4", family=family).status == 200
     # And outwards: the answers come to a port that was ours alone.
-    subprocess.run(["ping", "-c", "2", "-W", "2", edge.place.clients[4]], check=True, capture_output=True)
+    subprocess.run(["ping", "-c", "2", "-W", "2", there], check=True, capture_output=True)
