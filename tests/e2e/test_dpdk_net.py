@@ -24,6 +24,7 @@ def backend():
     made = AfPacket()
     made.prefix = "dn"
     made.setup(None)
+    at_once(made.ns)
     yield made
     made.teardown()
 
@@ -62,6 +63,11 @@ def inside(ns, *argv):
     done = subprocess.run(ns.command(argv), capture_output=True, text=True, check=False, timeout=30)
     assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
     return done.stdout
+
+
+def at_once(ns):
+    """IPv6 addresses may be used when they are there: a router does not ask for its neighbours for two seconds else."""
+    inside(ns, "sysctl", "-qw", "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0")
 
 
 # --- frames ---
@@ -200,6 +206,7 @@ class Routed:
 
     def space(self):
         self.spaces.append(Namespace(f"dr{os.getpid()}-{len(self.spaces)}"))
+        at_once(self.spaces[-1])
         self.forward(self.spaces[-1])
         return self.spaces[-1]
 
