@@ -42,6 +42,7 @@ struct dpdk {
 	uint16_t id;
 	bool trust_rx; /* the device checks checksums and says so */
 	bool linear;
+	bool promiscuous;  /* because group frames alone could not be had */
 	bool deaf;         /* takes no group frames: IPv6 neighbours are not heard */
 	_Atomic bool lost; /* set in DPDK's interrupt thread */
 	uintptr_t arena_base;

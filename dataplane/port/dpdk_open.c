@@ -212,9 +212,12 @@ static int start(struct dpdk *d, const struct rte_eth_dev_info *info, uint16_t m
 				       d->driver, rte_strerror(-ret));
 	/*
 	 * Solicited-node groups change with the addresses; a filter for each is more than most
-	 * devices have.
+	 * devices have. af_packet and af_xdp cannot ask for all groups, only for all there is.
 	 */
-	d->deaf = rte_eth_allmulticast_enable(d->id) != 0;
+	if (rte_eth_allmulticast_enable(d->id) != 0) {
+		d->promiscuous = rte_eth_promiscuous_enable(d->id) == 0;
+		d->deaf = !d->promiscuous;
+	}
 	return 0;
 }
 
@@ -395,6 +398,8 @@ void spate_dpdk_close(struct spate_port *p)
 		return;
 	for (unsigned i = 0; i < RTE_DIM(ends); i++)
 		rte_eth_dev_callback_unregister(d->id, ends[i], spate_dpdk_on_end, d);
+	if (d->promiscuous)
+		rte_eth_promiscuous_disable(d->id);
 	rte_eth_dev_stop(d->id);
 	spate_dpdk_leave_arena(d);
 	rte_eth_dev_close(d->id);
