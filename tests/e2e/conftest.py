@@ -39,7 +39,7 @@ def pytest_configure(config):
         own_network()
     config.addinivalue_line("markers", "slow(s): the case takes about so many seconds; for sharing them out")
     config.addinivalue_line("markers", "workers(n): the case needs n workers; left out where a device cannot carry them")
-    config.addinivalue_line("markers", "kernel_tcp: the case asks the kernel about the edge's connections; left out where TCP is ours")
+    config.addinivalue_line("markers", "kernel_tcp: the case asks the kernel about connections; left out where TCP is ours")
 
 
 def pytest_collection_modifyitems(config, items):

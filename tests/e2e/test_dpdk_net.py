@@ -96,8 +96,8 @@ def test_jumbo_frames(edge_over, folder, content, configured, monkeypatch, famil
         assert to_edge > 8000 and from_edge > 8000, (to_edge, from_edge)
 
 
-# The kernel's TCP in VLAN 7 where the kernel has no VLANs: a TAP whose frames get the tag on their way to the cable and lose
-# it on the way back. argv is the cable and the TAP's name.
+# The kernel's TCP in VLAN 7 where the kernel has no VLANs: a TAP whose frames get the tag on their way to the cable and
+# lose it on the way back. argv is the cable and the TAP's name.
 TAGGER = """
 import fcntl, os, select, socket, struct, sys
 tap = os.open("/dev/net/tun", os.O_RDWR)
@@ -249,7 +249,8 @@ def test_gateway_and_routes(edge_over, folder, content, configured, routed):
     def second(place, config):
         gateway(place, config)
         place.other = {4: place.clients[4][:-1] + "3", 6: place.clients[6][:-1] + "3"}
-        config["dpdk"]["ports"][0]["routes"] = [f"10.202.0.0/16 via {place.other[4]}", f"fd00:202::/32 via {place.other[6]}"]
+        config["dpdk"]["ports"][0]["routes"] = [f"10.202.0.0/16 via {place.other[4]}",
+                                                f"fd00:202::/32 via {place.other[6]}"]
 
     configured(second)
     edge = edge_over(folder)
@@ -270,7 +271,8 @@ def counted(ns, name):
     """A counter of the kernel's IP or IPv6 there."""
     if name.startswith("Ip6"):
         return int(dict(line.split() for line in inside(ns, "cat", "/proc/net/snmp6").splitlines())[name])
-    names, values = (line.split() for line in inside(ns, "cat", "/proc/net/snmp").splitlines() if line.startswith("Ip:"))
+    lines = inside(ns, "cat", "/proc/net/snmp").splitlines()
+    names, values = (line.split() for line in lines if line.startswith("Ip:"))
     return int(dict(zip(names, values))[name])
 
 
