@@ -304,6 +304,7 @@ def test_path_mtu(edge_over, folder, content, configured, routed):
 
 # --- losses ---
 
+@pytest.mark.slow(4)
 def test_bbr_is_what_runs(build, work, folder):
     """2 % of the data lost on the way: cubic takes them for congestion, BBR does not."""
     (folder / "object").write_bytes(os.urandom(2 << 20))
