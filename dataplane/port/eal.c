@@ -89,28 +89,35 @@ static long free_hugepages(void)
 	return total;
 }
 
-/*
- * The first line of DPDK's own that speaks of a failure; those after it are consequences. Else
- * the last line.
- */
-static const char *what_it_said(void)
-{
-	static const char *const words[] = {"fail",    "error",   "cannot",  "could not",
-					    "invalid", "unrecog", "unknown", "unable",
-					    "no such", "denied",  "not "};
-	static char line[256];
+/* How DPDK's messages speak of a failure. The last word is also in harmless ones. */
+static const char *const words[] = {"fail",    "error",   "cannot", "could not", "invalid",   "unrecog",
+				    "unknown", "unable",  "no such", "denied",   "permitted", "not "};
+#define WORDS      (sizeof(words) / sizeof(words[0]))
+#define SURE_WORDS (WORDS - 1)
 
+/* The first line of DPDK's own that has one of the first n words, else its last line. */
+static bool find_line(size_t nwords, char *line, size_t len)
+{
 	line[0] = '\0';
 	for (const char *p = eal.text; *p != '\0';) {
 		size_t n = strcspn(p, "\n");
 
 		if (n != 0)
-			snprintf(line, sizeof(line), "%.*s", (int)n, p);
-		for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+			snprintf(line, len, "%.*s", (int)n, p);
+		for (size_t i = 0; i < nwords; i++)
 			if (strcasestr(line, words[i]) != NULL)
-				return line;
+				return true;
 		p += n + (p[n] == '\n');
 	}
+	return false;
+}
+
+/* The first line that speaks of a failure; those after it are consequences. Else the last line. */
+static const char *what_it_said(void)
+{
+	static char line[256];
+
+	find_line(WORDS, line, sizeof(line));
 	return line;
 }
 
@@ -272,15 +279,9 @@ int spate_eal_start(const char *const *args, unsigned n, char *why, size_t why_l
 
 const char *spate_eal_said(void)
 {
-	const char *line = what_it_said();
+	static char line[256];
 
-	return strcasestr(line, "fail") != NULL || strcasestr(line, "error") != NULL ||
-			       strcasestr(line, "could not") != NULL ||
-			       strcasestr(line, "no such") != NULL ||
-			       strcasestr(line, "permitted") != NULL ||
-			       strcasestr(line, "cannot") != NULL
-		       ? line
-		       : "";
+	return find_line(SURE_WORDS, line, sizeof(line)) ? line : "";
 }
 
 unsigned spate_eal_ports(void)
