@@ -47,3 +47,38 @@ def test_links_and_paths_exist(name):
         assert (here / link).exists(), f"{name}: {link}"
     for path in re.findall(r"`((?:dataplane|control|include|tests|bench|docs)/[\w./-]+)`", text):
         assert (TOP / path).exists(), f"{name}: {path}"
+
+
+# --- operations.md: each message that ends a start is in its table, and the table has no others ---
+
+STRING = r'"(?:[^"\\]|\\.)*"'
+SAYS = rf"(snprintf\(\s*why,|spate_dpdk_fail\(\s*why,|spate_report_error\(|fprintf\(stderr,|\*why =|(?<!int )cannot\()(.*?);\n"
+STARTS = ["control/run.c", "control/dpdk.c", "dataplane/worker.c", "dataplane/backend_dpdk.c",
+          "dataplane/stream/net_dgram.c", "dataplane/stream/tcp.c",
+          *(f"dataplane/port/{name}.c" for name in ("eal", "dpdk_open", "dpdk_arena"))]
+ONLY_INTRODUCE = {"spate: backend dpdk", "spate: cannot start", r"spate: %s: %s\n"}
+
+
+def messages(source):
+    """The formats that a C source ends a start with: of *why and cannot() each string, of a format call the first."""
+    for call, rest in re.findall(SAYS, (TOP / source).read_text(), re.S):
+        strings = ["".join(s[1:-1] for s in re.findall(STRING, group[0]))
+                   for group in re.finditer(rf"{STRING}(?:\s*{STRING})*", rest)]
+        if call == "cannot(":
+            strings = ["spate: " + s for s in strings]
+        yield from strings if call in ("*why =", "cannot(") else strings[:1]
+
+
+def values_as_stars(text):
+    """%u of a format, N or M of the table: anything."""
+    return re.sub(r"%[-.*\d]*[hlz]*[a-z]|(?<![A-Z])[NM](?![A-Za-z])", "*", text.replace(r"\"", '"'))
+
+
+def test_start_up_errors_are_explained():
+    table = TEXT["docs/operations.md"].partition("## What a start-up error means")[2]
+    quoted = {q: values_as_stars(q) for row in re.findall(r"^\| (`.*?) \|", table, re.M) for q in re.findall("`(.*?)`", row)}
+    said = {m: values_as_stars(m) for source in STARTS for m in messages(source) if m not in ONLY_INTRODUCE}
+    refused = [values_as_stars(m) for m in messages("control/config/rules.c")]
+    assert len(said) > 30, said  # they are found at all
+    assert not [m for m, text in said.items() if not any(q in text for q in quoted.values())], "in no row"
+    assert not [q for q, text in quoted.items() if not any(text in m for m in [*said.values(), *refused])], "said by nobody"
