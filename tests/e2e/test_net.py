@@ -7,9 +7,10 @@ import re
 import subprocess
 
 import pytest
+import yaml
 
 from lane import huge_pages
-from net import wait_until
+from net import free_port, wait_until
 from proc import Process
 from vdev import AfPacket, ip
 
@@ -225,12 +226,98 @@ def test_two_stacks_of_ours_over_shared_memory(device, shared_pages, build, echo
     (NO_HUGE, "add a --vdev="),
     ([*NO_HUGE, "--nonsense"], "does not understand an argument"),
     (["--no-huge", "-m", "16", "--no-pci", "--vdev=net_ring0"], "no memory for packet buffers"),
+    (["--no-huge", *64 * ["--no-pci"]], "dpdk.eal has more than 64 arguments"),
 ])
 def test_start_says_what_to_do(build, eal, says):
     done = subprocess.run([build / "tests/lib/net_echo", "-a", "10.1.1.1/24", "-m", "2000", "--", *eal], capture_output=True,
                           text=True, timeout=30, check=False)
     assert done.returncode == 1 and says in done.stderr, done.stderr
     assert len(done.stderr.splitlines()) == 1 and done.stdout == "", done.stderr
+
+
+# What is wrong: dpdk.eal beside --no-pci, more of the configuration, and what the edge says.
+REFUSED = {
+    "fewer queues than workers": (
+        ["--no-huge", "-m", "256", "--vdev=net_af_packet0,iface={iface}"], {"workers": 2},
+        "backend dpdk: net_af_packet0 (net_af_packet) has 1 queues, 2 workers want one each: set workers: 1, or add qpairs=N "),
+    "an MTU beyond the device": (
+        ["--no-huge", "-m", "256", "--vdev=net_af_packet0,iface={iface}"], {"port": {"mtu": 9700}},
+        "backend dpdk: net_af_packet0 (net_af_packet): cannot be configured with 1 queues and MTU 9700: Invalid argument"),
+    "af_xdp without huge pages": (
+        ["--no-huge", "-m", "256", "--vdev=net_af_xdp0,iface={iface}"], {},
+        "backend dpdk: net_af_xdp0 (net_af_xdp) needs huge pages: leave out --no-huge"),
+    "no huge pages": (
+        ["--vdev=net_af_packet0,iface={iface}"], {"huge_pages": None},
+        "backend dpdk: no huge pages are free. Type: echo 1024 > /proc/sys/vm/nr_hugepages; "),
+    "more memory than there are huge pages": (
+        ["-m", "100000000", "--vdev=net_af_packet0,iface={iface}"], {"huge_pages": 1},
+        "backend dpdk: DPDK found no memory in huge pages. Type: echo 1024 > /proc/sys/vm/nr_hugepages; "),
+    "no right to the interface": (
+        ["--no-huge", "-m", "256", "--vdev=net_af_packet0,iface={iface}"], {"user": 65534},
+        "backend dpdk: dpdk.ports has an entry 1, but DPDK found 0 devices: its options, the interface, and the rights to use it "
+        "(root)? It said: open_packet_iface(): Could not open AF_PACKET socket"),
+    "no right to DPDK's files": (
+        ["--no-huge", "-m", "256", "--file-prefix=x", "--vdev=net_null0"], {"user": 65534, "run_mode": 0o700},
+        "backend dpdk: DPDK may not use the device or memory: run as root, or see docs/operations.md"),
+    "a TAP device's name that is taken": (
+        ["--no-huge", "-m", "256", "--vdev=net_tap0,iface={iface}"], {},
+        "It said: tun_alloc(): Unable to set TUNSETIFF for {iface}: Invalid argument"),
+    "spate0 is something else": (
+        ["--no-huge", "-m", "256", "--vdev=net_null0"], {"dpdk": {"exception": "tap"}, "link": "spate0"},
+        "backend dpdk: dpdk.exception: no interface spate0: Invalid argument"),
+    "viewers and peers on one port": (
+        ["--no-huge", "-m", "256", "--vdev=net_null0"], {"p2p": {"listen": ["0.0.0.0:80"], "url": "http://edge"}},
+        "cannot start: two listeners on one address and port"),
+    "an address twice": (
+        ["--no-huge", "-m", "256", "--vdev=net_null0"], {"port": {"addresses": ["10.1.1.1/24", "10.1.1.1/16"]}},
+        'dpdk.ports[].addresses: "10.1.1.1/16" is given twice'),
+    "too many arguments": (
+        ["--no-huge", "-m", "256"] + 62 * ["--vdev=net_null0"], {}, "dpdk.eal: has too many entries: at most 64"),
+}
+
+
+def fewer_rights(work, user=None, **how):
+    """The command before `spate`: as that user with no capability, or where sysfs shows so many huge pages, if any."""
+    if user:
+        return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]
+    if "huge_pages" not in how:
+        return []
+    shown = work / "hugepages"
+    shown.mkdir()
+    if how["huge_pages"]:
+        pool = shown / "hugepages-2048kB"
+        pool.mkdir()
+        for name, pages in (("nr", 1), ("free", 1), ("resv", 0), ("surplus", 0)):
+            (pool / f"{name}_hugepages").write_text(f"{pages}\n")
+    return ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /sys/kernel/mm/hugepages && exec "$@"', shown]
+
+
+@pytest.mark.parametrize("wrong", REFUSED)
+def test_a_start_that_fails_says_why_and_leaves_nothing(wrong, place, spate_bin, sample, work):
+    eal, change, says = REFUSED[wrong]
+    how = {key: change[key] for key in ("user", "huge_pages") if key in change}
+    port = {"addresses": ["10.1.1.1/24"], **change.get("port", {})}
+    file = work / "spate.yaml"
+    file.write_text(yaml.safe_dump({
+        "backend": "dpdk", "listen": ["0.0.0.0:80"], "admin": f"127.0.0.1:{free_port()}", "cache": {"memory": "64MiB"},
+        "workers": change.get("workers", 1), "origins": [{"match": "/", "dir": str(sample)}], "p2p": change.get("p2p", {}),
+        "dpdk": {"eal": ["--no-pci", *(a.format(iface=place.iface) for a in eal)], "ports": [port], **change.get("dpdk", {})}}))
+    if "link" in change:
+        ip(f"link add {change['link']} type veth")
+    run = work / "run"  # of DPDK's files
+    run.mkdir()
+    run.chmod(change.get("run_mode", 0o777))
+    links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
+    try:
+        done = subprocess.run([*fewer_rights(work, **how), spate_bin, "run", "--config", file], capture_output=True, text=True,
+                              timeout=30, check=False, env={**os.environ, "RUNTIME_DIRECTORY": str(run)})
+        after = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
+    finally:
+        if "link" in change:
+            ip(f"link del {change['link']}")
+    last = [x for x in done.stderr.splitlines() if " info port: " not in x][-1]
+    assert done.returncode == 1 and says.format(iface=place.iface) in last and done.stdout == "", done.stderr
+    assert after == links and not [f for f in run.rglob("*") if not f.is_dir()]
 
 
 def test_link_loses_delays_and_repeats_by_its_seed(build, work):
