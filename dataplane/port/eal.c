@@ -90,8 +90,9 @@ static long free_hugepages(void)
 }
 
 /* How DPDK's messages speak of a failure. The last word is also in harmless ones. */
-static const char *const words[] = {"fail",    "error",   "cannot", "could not", "invalid",   "unrecog",
-				    "unknown", "unable",  "no such", "denied",   "permitted", "not "};
+static const char *const words[] = {"fail",    "error",   "cannot",    "could not",
+				    "invalid", "unrecog", "unknown",   "unable",
+				    "no such", "denied",  "permitted", "not "};
 #define WORDS      (sizeof(words) / sizeof(words[0]))
 #define SURE_WORDS (WORDS - 1)
 
