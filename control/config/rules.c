@@ -354,11 +354,39 @@ static void dpdk(const struct spate_config *cfg, const char *name, struct spate_
 				   addresses, SPATE_NET_ADDRESSES);
 }
 
+static bool same_place(const struct spate_config_addr *a, const struct spate_config_addr *b)
+{
+	return a->port != 0 && a->port == b->port && memcmp(a->ip, b->ip, 16) == 0;
+}
+
+/* Sockets would take it, and give each caller to either at random. */
+static void peer_listeners(const struct spate_config *cfg, const char *name,
+			   struct spate_config_report *r)
+{
+	const char *at = where_of(cfg, name, SPATE_PARAM_p2p_listen);
+
+	for (unsigned i = 0; i < cfg->p2p.listen_count; i++) {
+		const struct spate_config_addr *a = &cfg->p2p.listen[i];
+
+		for (unsigned j = 0; j < i; j++)
+			if (same_place(a, &cfg->p2p.listen[j]))
+				spate_report_error(r, at, &a->where,
+						   "p2p.listen: \"%s\" is given twice", a->text);
+		for (unsigned j = 0; j < cfg->listen_count; j++)
+			if (same_place(a, &cfg->listen[j]))
+				spate_report_error(
+					r, at, &a->where,
+					"p2p.listen: \"%s\" is also an address to serve viewers on",
+					a->text);
+	}
+}
+
 /* What a tracker answers with, and where peers ask, must be a port that they can be told. */
 static void peers(const struct spate_config *cfg, const char *name, struct spate_config_report *r)
 {
 	unsigned prefixes = 0;
 
+	peer_listeners(cfg, name, r);
 	for (unsigned i = 0; i < cfg->p2p.tracker_count; i++) {
 		const struct spate_config_addr *a = &cfg->p2p.tracker[i];
 

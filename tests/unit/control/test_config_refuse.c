@@ -120,6 +120,11 @@ static const struct {
 	 "t.yaml:1:11: origins[].url: \"http://localhost:81/x\" is this edge itself, see listen"},
 	{"origins: [{url: \"http://[fd00::1]\"}]\nlisten: \"[fd00::1]:80\"\n",
 	 "t.yaml:1:11: origins[].url: \"http://[fd00::1]\" is this edge itself, see listen"},
+	/* p2p */
+	{ORIGIN "p2p: {url: \"http://a\", listen: [\"0.0.0.0:8080\"]}\n",
+	 "t.yaml:2:33: p2p.listen: \"0.0.0.0:8080\" is also an address to serve viewers on"},
+	{ORIGIN "p2p: {url: \"http://a\", listen: [\"0.0.0.0:81\", \"0.0.0.0:81\"]}\n",
+	 "t.yaml:2:47: p2p.listen: \"0.0.0.0:81\" is given twice"},
 	/* dpdk */
 	{ORIGIN "dpdk: {ports: [{addresses: [10.0.0.1]}]}\n",
 	 "t.yaml:2:29: dpdk.ports[].addresses: \"10.0.0.1\" has no prefix length, such as /24"},
