@@ -22,7 +22,7 @@
 #include "bench/load/net.h"
 #include "bench/load/torrent.h"
 
-#define LOAD_TAKER_DEPTH 512 /* the most that is worth asking: an edge's reqq */
+#define LOAD_TAKER_DEPTH 512 /* a quarter of an edge's reqq */
 
 struct load_block {
 	uint32_t piece, begin, len;

@@ -4,7 +4,8 @@
 Both seed the same v1 torrent (256 KiB pieces), pinned to one core; the peers are on the other one:
 
     leech         over loopback, spate-leech, 8 connections with 128 requests out each: what the seeder can do
-    clients       over loopback, two libtorrent clients that download it whole, hashing and all, into memory
+    clients       over loopback, two libtorrent clients that download it whole, hashing and all, into memory; plain at once,
+                  as libtorrent's first try at Spate, encrypted, costs it a second once (docs/design/p2p.md)
     memif, vhost  Spate's own TCP on DPDK, spate-leech likewise, over such a device (bench/lib/dpdk.py), MTU 1500;
                   libtorrent, which has no DPDK, stands beside it with its figure over loopback of the same run
 
@@ -67,7 +68,8 @@ handles = []
 for i in range(n):
     session = lt.session({"listen_interfaces": "127.0.0.1:0", "enable_dht": False, "enable_lsd": False,
                           "enable_upnp": False, "enable_natpmp": False, "enable_incoming_utp": False,
-                          "enable_outgoing_utp": False, "allow_multiple_connections_per_ip": True, "alert_mask": 0})
+                          "enable_outgoing_utp": False, "allow_multiple_connections_per_ip": True, "out_enc_policy": 2,
+                          "alert_mask": 0})
     p = lt.add_torrent_params()
     p.ti = lt.torrent_info(torrent)
     p.trackers, p.url_seeds = [], []
