@@ -11,7 +11,7 @@
 #include "dataplane/worker.h"
 #include "spate/torrent.h"
 
-#define SPATE_BT_REQQ 2048u  /* requests that a peer may have outstanding; a power of two */
+#define SPATE_BT_REQQ 2048u /* requests that a peer may have outstanding; a power of two */
 #define SPATE_BT_HIGH 96u   /* extents queued: no further piece; one sendmsg takes as many */
 #define SPATE_BT_STOP 256u  /* extents queued: nothing more is read */
 #define SPATE_BT_BUF  80u   /* holds the handshake and every message of fixed length */

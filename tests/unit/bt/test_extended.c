@@ -15,7 +15,7 @@ static void handshake_says_what_we_are(void **state)
 {
 	struct spate_stream_mem *p = rig_connect(V1, V1->infohash, SPATE_BT_RESERVED_EXT, 0);
 	static const char *has[] = {"11:ut_metadatai1e", "6:ut_pexi2e",       "11:lt_donthavei3e",
-				    "4:reqqi2048e",       "11:upload_onlyi1e", "6:yourip"};
+				    "4:reqqi2048e",      "11:upload_onlyi1e", "6:yourip"};
 	char size[64];
 
 	(void)state;

@@ -103,6 +103,27 @@ static void test_solicitation_is_answered_and_learnt(void **state)
 	assert_memory_equal(p.head, mac_peer, 6);
 }
 
+/* The frame made above behind a fragment header that says: all of it is here. */
+static size_t in_one_fragment(size_t n)
+{
+	memmove(frame + 14 + 48, frame + 14 + 40, n - 14 - 40);
+	memset(frame + 14 + 40, 0, 8);
+	frame[14 + 40] = frame[14 + 6];
+	frame[14 + 6] = 44;
+	frame[14 + 5] = (uint8_t)(frame[14 + 5] + 8);
+	return n + 8;
+}
+
+static void test_discovery_never_comes_in_fragments(void **state)
+{
+	give(frame, in_one_fragment(ns("fd00::2", "ff02::1:ff00:1", "fd00::1", 255)));
+	assert_false(take());
+	assert_int_equal(count(SPATE_NET_DROP_ND), 1);
+	give(frame, in_one_fragment(echo6("fd00::1", 64))); /* anything else may (RFC 6946) */
+	assert_true(take());
+	assert_int_equal(us.out[54], 129);
+}
+
 static void test_solicitation_from_off_link_is_refused(void **state)
 {
 	give(frame, ns("fd00::2", "ff02::1:ff00:1", "fd00::1", 254));
@@ -233,6 +254,7 @@ int main(void)
 		T(test_echo_is_rate_limited),
 		T(test_echo6_unicast_and_to_all_nodes),
 		T(test_solicitation_is_answered_and_learnt),
+		T(test_discovery_never_comes_in_fragments),
 		T(test_solicitation_from_off_link_is_refused),
 		T(test_malformed_option_is_refused),
 		T(test_unknown_neighbour6_is_solicited),
