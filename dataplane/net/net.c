@@ -269,10 +269,13 @@ static bool is_broadcast(const struct spate_net *n, const uint8_t ip[16])
 
 	for (unsigned i = 0; i < n->naddresses; i++) {
 		const struct address *ours = &n->address[i];
-		uint32_t host = ours->prefix >= 127 ? 0 : UINT32_MAX >> (ours->prefix - 96);
 
-		if (is_ip4(ours->ip) && host != 0 && same_prefix(ours->ip, ip, ours->prefix) &&
-		    ((a & host) == host || (a & host) == 0))
+		if (!is_ip4(ours->ip) || ours->prefix >= 127 ||
+		    !same_prefix(ours->ip, ip, ours->prefix))
+			continue;
+		uint32_t host = UINT32_MAX >> (ours->prefix - 96);
+
+		if ((a & host) == host || (a & host) == 0)
 			return true;
 	}
 	return false;
