@@ -518,10 +518,15 @@ static bool interface_runs(unsigned index)
 	return up;
 }
 
-static bool is_up(const struct dpdk *d, const struct rte_eth_link *link)
+/* False: the device does not say. */
+static bool ask_link(const struct dpdk *d, struct rte_eth_link *link)
 {
-	return link->link_status == RTE_ETH_LINK_UP &&
-	       (d->interface == 0 || interface_runs(d->interface));
+	if (d->link_untold || rte_eth_link_get_nowait(d->id, link) != 0)
+		return false;
+	if (link->link_status == RTE_ETH_LINK_UP && d->interface != 0 &&
+	    !interface_runs(d->interface))
+		link->link_status = RTE_ETH_LINK_DOWN;
+	return true;
 }
 
 static void dpdk_status(struct spate_port *p, struct spate_port_status *out)
@@ -531,8 +536,9 @@ static void dpdk_status(struct spate_port *p, struct spate_port_status *out)
 	struct rte_eth_link link = {0};
 
 	*out = (struct spate_port_status){0};
-	if (rte_eth_link_get_nowait(d->id, &link) == 0) {
-		out->link_up = is_up(d, &link);
+	out->link_up = d->link_untold;
+	if (ask_link(d, &link)) {
+		out->link_up = link.link_status == RTE_ETH_LINK_UP;
 		out->full_duplex = link.link_duplex == RTE_ETH_LINK_FULL_DUPLEX;
 		out->mbps = link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed;
 	}
@@ -560,7 +566,9 @@ static bool dpdk_link_up(struct spate_port *p)
 {
 	struct rte_eth_link link = {0};
 
-	return rte_eth_link_get_nowait(dpdk_of(p)->id, &link) == 0 && is_up(dpdk_of(p), &link);
+	if (!ask_link(dpdk_of(p), &link))
+		return dpdk_of(p)->link_untold;
+	return link.link_status == RTE_ETH_LINK_UP;
 }
 
 const struct spate_port_ops spate_dpdk_port_ops = {

@@ -51,6 +51,7 @@ struct dpdk {
 				   are */
 	unsigned arena_page_shift;
 	unsigned queues;
+	bool link_untold;     /* its driver must not be asked for the link: taken to be up */
 	unsigned interface;   /* the kernel's, where the driver never looks whether it is up; 0 */
 	unsigned seg_max;     /* pieces that a packet may have, its headers included */
 	uint64_t tx_offloads; /* RTE_ETH_TX_OFFLOAD_* in use */

@@ -216,7 +216,9 @@ static int start(struct dpdk *d, const struct rte_eth_dev_info *info, uint16_t m
 	 */
 	if (rte_eth_allmulticast_enable(d->id) != 0) {
 		d->promiscuous = rte_eth_promiscuous_enable(d->id) == 0;
-		d->deaf = !d->promiscuous;
+		/* A virtio device that has neither mode filters nothing. */
+		d->deaf = !d->promiscuous && !driver_is(d, "net_virtio") &&
+			  !driver_is(d, "net_virtio_user");
 	}
 	return 0;
 }
@@ -304,6 +306,9 @@ int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpd
 	snprintf(d->driver, sizeof(d->driver), "%s", info.driver_name);
 	if (driver_is(d, "net_af_packet") || driver_is(d, "net_af_xdp"))
 		d->interface = info.if_index;
+	/* When its peer has gone, whoever asks for the link makes DPDK 22.11 watch a closed file,
+	 * and that ends the process. */
+	d->link_untold = driver_is(d, "net_virtio_user");
 	/*
 	 * Its kernel side takes packets only from memory that --no-huge does not give; they would
 	 * vanish silently.

@@ -30,7 +30,7 @@ CHOSEN = os.environ.get("SPATE_BACKENDS", "sockets").split(",")
 PARTS = {"some": ("test_dash.py", "test_range.py", "test_coalesce.py", "test_http_framing.py"), "scale": ("test_scale.py",)}
 # These start DPDK by themselves, whatever the backend: only where a backend of $SPATE_BACKENDS is DPDK, and the long
 # ones only where one is DPDK for the whole suite.
-DPDK = ("test_net.py", "test_exception.py", "test_strays.py", "test_dpdk_net.py", "test_dpdk_port.py")
+DPDK = ("test_net.py", "test_exception.py", "test_strays.py", "test_dpdk_net.py", "test_dpdk_port.py", "test_dpdk_wires.py")
 LONG_DPDK = ("test_impaired.py",)
 
 
