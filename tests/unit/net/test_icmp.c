@@ -207,6 +207,35 @@ static void test_frag_needed_becomes_an_event(void **state)
 	assert_int_equal(us.in.events[0].mtu, 68);
 }
 
+/* RFC 1122 4.2.3.9: protocol, port, and what is forbidden end an attempt; the others may pass. */
+static void test_unreachable_is_hard_or_soft(void **state)
+{
+	for (uint8_t code = 0; code <= 13; code++) {
+		if (code == 4)
+			continue;
+		frag_needed("10.0.0.1", 0);
+		frame[34 + 1] = code;
+		give(frame, seal(2));
+		assert_int_equal(us.in.nevents, 1);
+		assert_int_equal(us.in.events[0].type, SPATE_NET_UNREACHABLE);
+		assert_int_equal(us.in.events[0].hard, code == 2 || code == 3 || code == 13);
+	}
+	for (uint8_t code = 0; code <= 4; code++) {
+		uint8_t *m = ip6_from("fd00::fe", "fd00::1", 58, 8 + 48);
+
+		m[0] = 1;
+		m[1] = code;
+		m[8] = 0x60;
+		m[8 + 6] = 6;
+		ip_of("fd00::1", m + 16);
+		ip_of("fd00::2", m + 32);
+		give(frame, seal(2));
+		assert_int_equal(us.in.nevents, 1);
+		assert_int_equal(us.in.events[0].type, SPATE_NET_UNREACHABLE);
+		assert_int_equal(us.in.events[0].hard, code == 1 || code == 4);
+	}
+}
+
 static void test_frag_needed_about_another_is_refused(void **state)
 {
 	give(frame, frag_needed("10.0.0.7", 1400));
@@ -259,6 +288,7 @@ int main(void)
 		T(test_malformed_option_is_refused),
 		T(test_unknown_neighbour6_is_solicited),
 		T(test_frag_needed_becomes_an_event),
+		T(test_unreachable_is_hard_or_soft),
 		T(test_frag_needed_about_another_is_refused),
 		T(test_too_big_below_1280_is_refused),
 		T(test_announce_says_who_we_are),
