@@ -239,6 +239,11 @@ const char *spate_dpdk_port_status(const struct spate_dpdk *d, unsigned i,
 	return spate_dpdk_name(p);
 }
 
+bool spate_dpdk_port_lost(const struct spate_dpdk *d, unsigned i)
+{
+	return spate_dpdk_lost(&d->ports[i]);
+}
+
 void spate_dpdk_stop(struct spate_dpdk *d)
 {
 	if (d == NULL)
@@ -266,6 +271,7 @@ const struct spate_dpdk_ops spate_dpdk_ops = {
 	.ports = spate_dpdk_ports,
 	.port_line = spate_dpdk_port_line,
 	.port_status = spate_dpdk_port_status,
+	.port_lost = spate_dpdk_port_lost,
 	.stop = spate_dpdk_stop,
 	.backend = &spate_dpdk_backend,
 };

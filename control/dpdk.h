@@ -40,7 +40,8 @@ void spate_dpdk_port_line(const struct spate_dpdk *d, unsigned i, char *text,
 /* The port's name is good until stop. Any thread. */
 const char *spate_dpdk_port_status(const struct spate_dpdk *d, unsigned i,
 				   struct spate_port_status *out);
-void spate_dpdk_stop(struct spate_dpdk *d); /* NULL is fine */
+bool spate_dpdk_port_lost(const struct spate_dpdk *d, unsigned i); /* for /healthz: costs nothing */
+void spate_dpdk_stop(struct spate_dpdk *d);                        /* NULL is fine */
 
 /*
  * The same as a table: run.c is linked without DPDK too (tests), so main() hands this to it where
@@ -59,6 +60,7 @@ struct spate_dpdk_ops {
 	void (*port_line)(const struct spate_dpdk *d, unsigned i, char *text, size_t len);
 	const char *(*port_status)(const struct spate_dpdk *d, unsigned i,
 				   struct spate_port_status *out);
+	bool (*port_lost)(const struct spate_dpdk *d, unsigned i);
 	void (*stop)(struct spate_dpdk *d);
 	const struct spate_backend_ops *backend;
 };

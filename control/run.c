@@ -467,6 +467,11 @@ static const char *port_status(void *ctx, unsigned i, struct spate_port_status *
 	return spate_run_dpdk->port_status(((struct run *)ctx)->dpdk, i, out);
 }
 
+static bool port_lost(void *ctx, unsigned i)
+{
+	return spate_run_dpdk->port_lost(((struct run *)ctx)->dpdk, i);
+}
+
 static int make_admin(struct run *r)
 {
 	struct spate_admin_setup setup = {
@@ -480,6 +485,7 @@ static int make_admin(struct run *r)
 		.backend = r->cfg->backend == SPATE_BACKEND_SOCKETS ? "sockets" : "dpdk",
 		.nports = r->dpdk != NULL ? spate_run_dpdk->ports(r->dpdk) : 0,
 		.port_status = port_status,
+		.port_lost = port_lost,
 		.ctx = r,
 		.purge = purge,
 		.drain = begin_drain,

@@ -72,11 +72,10 @@ static void formatted(const struct spate_admin *a, struct spate_response *out, c
 
 static bool port_lost(const struct spate_admin *a)
 {
-	struct spate_port_status s = {0};
-
-	for (unsigned i = 0; i < a->s.nports && !s.lost; i++)
-		a->s.port_status(a->s.ctx, i, &s);
-	return s.lost;
+	for (unsigned i = 0; i < a->s.nports && a->s.port_lost != NULL; i++)
+		if (a->s.port_lost(a->s.ctx, i))
+			return true;
+	return false;
 }
 
 static void get_healthz(struct spate_admin *a, const struct spate_http_request *req,

@@ -50,6 +50,7 @@ struct spate_admin_setup {
 	unsigned nports;                   /* 0 without DPDK */
 	/* Fills in how port i does; returns its name. With ctx, on the loop's thread. */
 	const char *(*port_status)(void *ctx, unsigned i, struct spate_port_status *out);
+	bool (*port_lost)(void *ctx, unsigned i); /* NULL: none can be */
 
 	/* What it may do; called on the loop's thread. ctx is handed back. */
 	void *ctx;

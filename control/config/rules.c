@@ -213,7 +213,12 @@ static void route(const struct spate_config_port *p, unsigned i, const char *nam
 			spate_report_error(r, name, &to->where,
 					   "dpdk.ports[].routes: \"%s\": a second one to there",
 					   to->text);
-	if (!on_link(p, to->via))
+	if (holds(to, to->via))
+		spate_report_error(
+			r, name, &to->where,
+			"dpdk.ports[].routes: \"%s\": the next hop is in the network itself",
+			to->text);
+	else if (!on_link(p, to->via))
 		spate_report_error(r, name, &to->where,
 				   "dpdk.ports[].routes: \"%s\": the next hop is in the network of "
 				   "none of the port's addresses",
@@ -260,14 +265,16 @@ static void cores(const struct spate_config *cfg, unsigned port, const char *nam
 	if (p->cores_count == 0)
 		return;
 	if (p->cores_count < cfg->workers)
-		spate_report_error(r, name, &p->where, "dpdk.ports[].cores: %u for %u workers",
-				   p->cores_count, cfg->workers);
+		spate_report_warning(
+			r, name, &p->where,
+			"dpdk.ports[].cores: %u for %u workers: the others run anywhere",
+			p->cores_count, cfg->workers);
 	for (unsigned j = 0; j < port; j++)
 		if (cfg->dpdk.ports[j].cores_count != 0)
-			spate_report_error(
+			spate_report_warning(
 				r, name, &p->where,
-				"dpdk.ports[].cores: an entry above has them already, and "
-				"a worker serves all ports");
+				"dpdk.ports[].cores: not looked at: a worker serves all "
+				"ports, and an entry above has them");
 }
 
 /* A port without an IPv6 address has no IPv6: nobody would hear what routers say. */

@@ -70,6 +70,8 @@ enum spate_net_verdict spate_net_arp_input(struct spate_net *n, const struct vie
 	if (ours != NULL && ours->iface != v->iface)
 		ours = NULL;
 
+	bool others =
+		ours == NULL && load16(a + 6) == ARP_REQUEST; /* a question for somebody else */
 	const struct address *claimed = spate_net_address_find(n, sender);
 
 	if (claimed != NULL) {
@@ -82,10 +84,9 @@ enum spate_net_verdict spate_net_arp_input(struct spate_net *n, const struct vie
 	if (can_be_host(sender + 12)) {
 		bool answer = load16(a + 6) == ARP_REPLY && ours != NULL && !v->multicast;
 
-		const struct route *r = spate_net_route_on(n, v->iface, sender);
-
-		if (r == NULL || !r->direct)
-			return SPATE_NET_DROP_ARP; /* not a neighbour by our own book */
+		/* Not a neighbour by our own book; perhaps one of the kernel's behind us. */
+		if (!spate_net_on_link(n, v->iface, sender))
+			return others ? SPATE_NET_ARP_NOT_US : SPATE_NET_DROP_ARP;
 		spate_net_neigh_share(n, v->iface, sender, sender_mac, answer);
 		spate_net_neigh_learn(n, v->iface, sender, sender_mac, answer,
 				      ours != NULL && load16(a + 6) == ARP_REQUEST);
@@ -93,7 +94,7 @@ enum spate_net_verdict spate_net_arp_input(struct spate_net *n, const struct vie
 		return SPATE_NET_DROP_ARP;
 	}
 	if (ours == NULL)
-		return load16(a + 6) == ARP_REQUEST ? SPATE_NET_ARP_NOT_US : SPATE_NET_ARP;
+		return others ? SPATE_NET_ARP_NOT_US : SPATE_NET_ARP;
 	if (load16(a + 6) == ARP_REQUEST)
 		send_arp(n, v->iface, sender_mac, ARP_REPLY, target + 12, sender_mac, sender + 12);
 	return SPATE_NET_ARP;

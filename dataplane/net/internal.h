@@ -222,6 +222,7 @@ bool spate_net_odd_source(const struct spate_net *n, const uint8_t ip[16]);
 
 /* One token, or false. A rate of 0 never gives. */
 bool spate_net_bucket_take(struct bucket *b, uint64_t now_us);
+bool spate_net_bucket_has(struct bucket *b, uint64_t now_us); /* would take give one? */
 
 /* --- one packet being looked at --- */
 struct view {
@@ -327,6 +328,8 @@ uint64_t spate_net_random(struct spate_net *n); /* for spreading in time, not fo
 int spate_net_route_insert(struct spate_net *n, const struct route *r);
 void spate_net_route_remove(struct spate_net *n, struct route *r);
 const uint8_t *spate_net_link_local(const struct spate_net *n, unsigned iface); /* NULL: no IPv6 */
+/* Is it in a network of the interface's own, whatever routes say of parts of it? */
+bool spate_net_on_link(const struct spate_net *n, unsigned iface, const uint8_t ip[16]);
 const struct route *spate_net_route_find(const struct spate_net *n, const uint8_t dst[16]);
 /* The same, out of this interface only. */
 const struct route *spate_net_route_on(const struct spate_net *n, unsigned iface,

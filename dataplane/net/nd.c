@@ -112,9 +112,7 @@ static bool find_mac(const uint8_t *p, uint32_t len, uint8_t type, const uint8_t
 /* Whether ip is on this link as far as we know: a stranger's claim fills no table. */
 static bool on_link(const struct spate_net *n, unsigned iface, const uint8_t ip[16])
 {
-	const struct route *r = spate_net_route_on(n, iface, ip);
-
-	return is_link_local(ip) || (r != NULL && r->direct);
+	return is_link_local(ip) || spate_net_on_link(n, iface, ip);
 }
 
 static enum spate_net_verdict solicitation(struct spate_net *n, const struct view *v,

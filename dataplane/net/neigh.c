@@ -94,46 +94,57 @@ static void drop_parked(struct spate_net *n, struct neigh *e)
 }
 
 /* Does a route lead over it? What goes there reaches everybody behind. */
-static bool is_next_hop(const struct spate_net *n, const struct neigh *e)
+static bool is_next_hop(const struct spate_net *n, unsigned iface, const uint8_t ip[16])
 {
 	for (unsigned i = 0; i < n->nroutes; i++)
-		if (!n->route[i].direct && n->route[i].iface == e->iface &&
-		    memcmp(n->route[i].gateway, e->ip, 16) == 0)
+		if (!n->route[i].direct && n->route[i].iface == iface &&
+		    memcmp(n->route[i].gateway, ip, 16) == 0)
 			return true;
 	return false;
 }
 
+/* Asked for; nobody, as it turned out; somebody. */
+enum kind { ASKED, NOBODY, SOMEBODY };
+
+static enum kind kind_of(const struct neigh *e)
+{
+	return e->state == NEIGH_INCOMPLETE ? ASKED : has_mac(e) ? SOMEBODY : NOBODY;
+}
+
 /* The one of these in use longest ago, but no next hop. */
-static struct neigh *oldest(struct spate_net *n, bool incomplete)
+static struct neigh *oldest(struct spate_net *n, enum kind kind)
 {
 	struct neigh *best = NULL;
 
 	for (unsigned i = 0; i < n->neigh_high; i++) {
 		struct neigh *e = &n->neigh[i];
 
-		if ((e->state == NEIGH_INCOMPLETE) == incomplete &&
-		    (best == NULL || e->used_us < best->used_us) && !is_next_hop(n, e))
+		if (kind_of(e) == kind && (best == NULL || e->used_us < best->used_us) &&
+		    !is_next_hop(n, e->iface, e->ip))
 			best = e;
 	}
 	return best;
 }
 
 /*
- * A free entry, or the one in use longest ago. Questions to addresses where perhaps nobody is,
- * which any sender can make us ask, have a quarter of the table and push out each other (RFC 6583).
+ * A free entry, or the one in use longest ago, of those where nobody is before those where somebody
+ * is. Questions to addresses where perhaps nobody is, which any sender can make us ask, have a
+ * quarter of the table and push out each other (RFC 6583).
  */
 static struct neigh *take_entry(struct spate_net *n)
 {
 	struct neigh *e = NULL;
 
 	if (n->nincomplete >= NEIGH_INCOMPLETE_MAX)
-		e = oldest(n, true);
+		e = oldest(n, ASKED);
 	if (e == NULL && n->neigh_high < SPATE_NET_NEIGHBOURS)
 		return &n->neigh[n->neigh_high++];
 	if (e == NULL)
-		e = oldest(n, false);
+		e = oldest(n, NOBODY);
 	if (e == NULL)
-		e = oldest(n, true);
+		e = oldest(n, SOMEBODY);
+	if (e == NULL)
+		e = oldest(n, ASKED);
 	if (e == NULL)
 		return NULL;
 	drop_parked(n, e);
@@ -146,8 +157,13 @@ static struct neigh *take_entry(struct spate_net *n)
 
 struct neigh *spate_net_neigh_add(struct spate_net *n, unsigned iface, const uint8_t ip[16])
 {
-	struct neigh *e = take_entry(n);
+	struct neigh *e = NULL;
 
+	/* A flood, and no question may be asked now: not even looked for a place, which takes
+	 * longer. */
+	if (n->nincomplete < NEIGH_INCOMPLETE_MAX || spate_net_bucket_has(&n->ask, n->now_us) ||
+	    is_next_hop(n, iface, ip))
+		e = take_entry(n);
 	if (e == NULL) {
 		drop(n, SPATE_NET_DROP_NEIGHBOUR_FULL);
 		return NULL;
@@ -162,18 +178,19 @@ struct neigh *spate_net_neigh_add(struct spate_net *n, unsigned iface, const uin
 
 static void ask(struct spate_net *n, struct neigh *e)
 {
-	const struct address *src = spate_net_source(n, e->iface, e->ip);
 	const uint8_t *mac = e->state == NEIGH_PROBE ? e->mac : NULL;
-	bool known = mac != NULL || is_next_hop(n, e);
+	bool known = mac != NULL || is_next_hop(n, e->iface, e->ip);
+	const struct address *src;
 
 	e->probes++;
 	due(n, e, RETRANS_US);
-	if (src == NULL)
-		return;
 	if (!spate_net_bucket_take(known ? &n->ask_known : &n->ask, n->now_us)) {
 		drop(n, SPATE_NET_DROP_ARP_RATE);
 		return;
 	}
+	src = spate_net_source(n, e->iface, e->ip);
+	if (src == NULL)
+		return;
 	if (is_ip4(e->ip))
 		spate_net_arp_request(n, e->iface, e->ip + 12, src->ip + 12, mac);
 	else

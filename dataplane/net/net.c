@@ -173,7 +173,7 @@ int spate_net_add_address(struct spate_net *n, unsigned iface, const uint8_t ip[
 	return add_address(n, iface, ip, ip4 ? prefix + 96 : prefix);
 }
 
-static bool on_link(const struct spate_net *n, unsigned iface, const uint8_t ip[16])
+bool spate_net_on_link(const struct spate_net *n, unsigned iface, const uint8_t ip[16])
 {
 	for (unsigned i = 0; i < n->nroutes; i++)
 		if (n->route[i].direct && n->route[i].iface == iface &&
@@ -190,7 +190,7 @@ int spate_net_add_route(struct spate_net *n, unsigned iface, const uint8_t dst[1
 
 	if (prefix > (is_ip4(dst) ? 32 : 128) || is_ip4(dst) != is_ip4(gateway))
 		return -EINVAL;
-	if (!on_link(n, iface, gateway))
+	if (!spate_net_on_link(n, iface, gateway))
 		return -ENETUNREACH;
 	memcpy(r.dst, dst, 16);
 	memcpy(r.gateway, gateway, 16);
@@ -290,7 +290,7 @@ bool spate_net_odd_source(const struct spate_net *n, const uint8_t ip[16])
 	return is_ip4(ip) ? is_broadcast(n, ip) : memcmp(ip, loopback, 16) == 0;
 }
 
-bool spate_net_bucket_take(struct bucket *b, uint64_t now_us)
+bool spate_net_bucket_has(struct bucket *b, uint64_t now_us)
 {
 	uint64_t elapsed = now_us - b->at_us;
 
@@ -306,7 +306,12 @@ bool spate_net_bucket_take(struct bucket *b, uint64_t now_us)
 			b->at_us += fresh * 1000000 / b->rate;
 		}
 	}
-	if (b->tokens == 0)
+	return b->tokens != 0;
+}
+
+bool spate_net_bucket_take(struct bucket *b, uint64_t now_us)
+{
+	if (!spate_net_bucket_has(b, now_us))
 		return false;
 	b->tokens--;
 	return true;

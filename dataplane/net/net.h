@@ -43,10 +43,13 @@
 #include "spate/stats.h"
 
 #define SPATE_NET_IFACES     4
-#define SPATE_NET_ADDRESSES  32  /* over all interfaces, link-local ones included */
-#define SPATE_NET_ROUTES     136 /* of the addresses, configured ones, and what routers say */
-#define SPATE_NET_ROUTERS    4   /* an interface: default routers that are remembered, */
-#define SPATE_NET_PREFIXES   8   /* and prefixes that are on its link */
+#define SPATE_NET_ADDRESSES  32 /* over all interfaces, link-local ones included */
+#define SPATE_NET_ROUTERS    4  /* an interface: default routers that are remembered, */
+#define SPATE_NET_PREFIXES   8  /* and prefixes that are on its link */
+#define SPATE_NET_CONFIGURED 18 /* an interface: gateways and routes of the configuration */
+#define SPATE_NET_ROUTES       \
+	(SPATE_NET_ADDRESSES + \
+	 SPATE_NET_IFACES * (SPATE_NET_CONFIGURED + SPATE_NET_PREFIXES + 1 /* a router */))
 #define SPATE_NET_NEIGHBOURS 1024
 #define SPATE_NET_EVENTS     SPATE_BURST
 

@@ -542,7 +542,7 @@ static void dpdk_status(struct spate_port *p, struct spate_port_status *out)
 		out->full_duplex = link.link_duplex == RTE_ETH_LINK_FULL_DUPLEX;
 		out->mbps = link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed;
 	}
-	out->lost = atomic_load_explicit(&d->lost, memory_order_relaxed);
+	out->lost = spate_dpdk_lost(p);
 	for (unsigned i = 0; i < d->queues; i++)
 		queue_status(&d->queue[i], out);
 	if (rte_eth_stats_get(d->id, &s) != 0)

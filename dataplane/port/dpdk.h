@@ -39,6 +39,8 @@ int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpd
 /* Stops the device; before close() where several share the cache's memory, which the first one
  * takes away. */
 void spate_dpdk_quiet(struct spate_port *p);
+bool spate_dpdk_lost(
+	const struct spate_port *p); /* any thread; as status() says it, for one load */
 const char *spate_dpdk_name(const struct spate_port *p); /* of the device */
 void spate_dpdk_describe(const struct spate_port *p, char *text, size_t len);
 

@@ -2,17 +2,20 @@
  * dpdk_arena.c: the cache's memory, made readable for a device, so that payload leaves from where
  * it lies.
  *
- *     virtual device    copies, so any address will do; virtio-user and memif's zero-copy hand over
- * an address in memory of DPDK's own, where the arena is then (control/dpdk.c) real, IOMMU
- * registered with DPDK and mapped for the device: addresses are virtual ones real, addresses
- * registered; each page has its own. Only reserved huge pages keep theirs. Mapped as physical well
- * where there is an IOMMU all the same (too narrow a one, --iova-mode=pa)
+ *     virtual      copies, so any address will do; virtio-user and memif's zero-copy hand over an
+ *                  address in memory of DPDK's own, where the arena is then (control/dpdk.c)
+ *     real         registered with DPDK and mapped for the device: addresses are virtual ones
+ *     real, IOVA   registered; each page has its own address, and only reserved huge pages keep it.
+ *     physical     Mapped too where there is an IOMMU all the same (too narrow a one, or
+ *                  --iova-mode=pa, or vfio's unsafe mode allowed but not needed)
  */
 #define ALLOW_EXPERIMENTAL_API /* rte_dev_dma_map */
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <rte_bus.h>
 #include <rte_dev.h>
@@ -90,6 +93,19 @@ static int no_map(const struct dpdk *d, int err, char *why, size_t why_len)
 			       d->name, rte_strerror(err));
 }
 
+/* vfio's unsafe mode, by the device's group: that it is allowed says nothing of this one. */
+static bool no_iommu(const struct rte_device *dev)
+{
+	char path[64];
+	int group;
+
+	if (rte_vfio_noiommu_is_enabled() != 1 ||
+	    rte_vfio_get_group_num("/sys/bus/pci/devices", rte_dev_name(dev), &group) != 1)
+		return false;
+	snprintf(path, sizeof(path), "/dev/vfio/noiommu-%d", group);
+	return access(path, F_OK) == 0;
+}
+
 static int by_physical_address(struct dpdk *d, struct rte_device *dev,
 			       const struct spate_arena_info *a, char *why, size_t why_len)
 {
@@ -114,7 +130,7 @@ static int by_physical_address(struct dpdk *d, struct rte_device *dev,
 			"%s: physical addresses cannot be read: run as root, or use an "
 			"IOMMU (vfio-pci)",
 			d->name);
-	err = rte_vfio_noiommu_is_enabled() == 1 ? 0 : map_pages(d, dev, a);
+	err = no_iommu(dev) ? 0 : map_pages(d, dev, a);
 	return err == 0 || err == -ENOTSUP ? 0 : no_map(d, -err, why, why_len);
 }
 

@@ -402,7 +402,9 @@ void spate_dpdk_close(struct spate_port *p)
 	if (d == NULL)
 		return;
 	for (unsigned i = 0; i < RTE_DIM(ends); i++)
-		rte_eth_dev_callback_unregister(d->id, ends[i], spate_dpdk_on_end, d);
+		while (rte_eth_dev_callback_unregister(d->id, ends[i], spate_dpdk_on_end, d) ==
+		       -EAGAIN)
+			; /* it runs just now */
 	if (d->promiscuous)
 		rte_eth_promiscuous_disable(d->id);
 	rte_eth_dev_stop(d->id);
@@ -417,6 +419,13 @@ void spate_dpdk_close(struct spate_port *p)
 void spate_dpdk_quiet(struct spate_port *p)
 {
 	rte_eth_dev_stop(((struct dpdk *)p->priv)->id);
+}
+
+bool spate_dpdk_lost(const struct spate_port *p)
+{
+	const struct dpdk *d = p->priv;
+
+	return atomic_load_explicit(&d->lost, memory_order_relaxed);
 }
 
 const char *spate_dpdk_name(const struct spate_port *p)

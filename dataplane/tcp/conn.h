@@ -68,8 +68,9 @@ static inline uint32_t max32(uint32_t a, uint32_t b)
 #define TCP_MTU_MIN6    1280
 #define TCP_PAWS_MS \
 	(24u * 24 * 3600 * 1000) /* ts_recent is no proof after 24 days (RFC 7323 5.5) */
-#define TCP_TICK_US   64
-#define TCP_NO_SAMPLE 0xff /* retries: a cookie; no round trip to measure, but none was lost */
+#define TCP_TICK_US 64
+#define TCP_NO_SAMPLE \
+	0xff /* retries: a cookie, or a SYN twice; no round trip to measure, but none was lost */
 
 /* Neighbouring bytes sent at one time. One cache line. */
 struct tcp_run {
@@ -499,8 +500,8 @@ enum spate_tcp_verdict tcp_ack_input(struct spate_tcp_conn *c, const struct tcp_
 struct tcp_run *tcp_run_append(struct spate_tcp_conn *c, uint32_t start,
 			       uint32_t end); /* just sent */
 void tcp_run_free(struct spate_tcp_conn *c, struct tcp_run *r);
-bool tcp_run_split(struct spate_tcp_conn *c, struct tcp_run *r,
-		   uint32_t at); /* r keeps [start, at) */
+/* r keeps [start, at). sent: for what we send again; else the peer asked for it. */
+bool tcp_run_split(struct spate_tcp_conn *c, struct tcp_run *r, uint32_t at, bool sent);
 void tcp_run_resent(struct spate_tcp_conn *c, struct tcp_run *r);
 void tcp_run_lose(struct spate_tcp_conn *c, struct tcp_run *r);
 /* Merges it with sacked neighbours; returns the run it is part of now. */

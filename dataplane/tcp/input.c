@@ -111,7 +111,7 @@ enum spate_tcp_verdict tcp_segment(struct spate_tcp_conn *c, struct tcp_seg *s)
 		if (!(s->flags & TCP_ACK)) {
 			c->flags |= F_SEND_SYN; /* ours was lost */
 			if (c->retries == 0)
-				c->retries = 1; /* and its answer may be to either (Karn) */
+				c->retries = TCP_NO_SAMPLE; /* the ACK may be for either (Karn) */
 			tcp_dirty(c);
 			return SPATE_TCP_OK;
 		}

@@ -114,7 +114,7 @@ static uint32_t resend(struct spate_tcp_conn *c, uint32_t seq, uint32_t len)
 static void resent(struct spate_tcp_conn *c, struct tcp_run *r, uint32_t len)
 {
 	if (len < r->end - r->start)
-		tcp_run_split(c, r, r->start + len);
+		tcp_run_split(c, r, r->start + len, true);
 	tcp_run_resent(c, r);
 }
 
@@ -182,10 +182,13 @@ static void send_probe(struct spate_tcp_conn *c)
 	if (r->flags & (RUN_SACKED | RUN_LOST))
 		return;
 	if (r->end - r->start > c->mss) {
-		if (!tcp_run_split(c, r, r->end - c->mss))
+		if (!tcp_run_split(c, r, r->end - c->mss, true))
 			return;
 		r = r->next;
 	}
+	if (c->ca == CA_OPEN)
+		c->undo_ts =
+			0; /* whatever was repeated before: this is the first of a new trouble */
 	uint32_t n = resend(c, r->start, r->end - r->start);
 
 	if (n == 0)
@@ -317,9 +320,15 @@ static void send_new(struct spate_tcp_conn *c, uint32_t budget)
 			c->events |= SPATE_TCP_EV_DRY;
 		}
 	}
-	/* A FIN waits for the window as a byte would: behind a closed one Linux before 6.11 drops
-	 * it. */
-	if (finish && !(c->flags & F_FIN_SENT) && seq_lt(c->snd_nxt, c->snd_una + c->snd_wnd) &&
+	/*
+	 * A FIN waits for the window as a byte would: behind a closed one Linux before 6.11 drops
+	 * it. In the end it is the probe: others take it, and its peer is spared the reset that
+	 * follows.
+	 */
+	if (finish && !(c->flags & F_FIN_SENT) &&
+	    (seq_lt(c->snd_nxt, c->snd_una + c->snd_wnd) ||
+	     ((c->flags & F_PROBE) &&
+	      c->t->now_ms - c->progress_ms >= c->t->cfg.persist_us / 2000)) &&
 	    (q == NULL || c->una_off + (c->snd_nxt - c->snd_una) == q->end))
 		send_one(c, 0, true, false, NULL);
 }

@@ -190,7 +190,7 @@ uint32_t tcp_reno_loss(struct spate_tcp_conn *c, const struct tcp_ack *a, bool d
 	if (!lose || r == NULL || (r->flags & RUN_LOST))
 		return 0;
 	if (r->end - r->start > c->mss)
-		tcp_run_split(c, r, r->start + c->mss);
+		tcp_run_split(c, r, r->start + c->mss, true);
 	tcp_run_lose(c, r);
 	if (tcp_flight(c) >
 	    c->snd_nxt - c->snd_una) /* the duplicates cannot be more than what is left */

@@ -37,15 +37,21 @@ static struct tcp_runs *list_of(struct spate_tcp_conn *c, const struct tcp_run *
 	return r->flags & RUN_LOST ? &c->lost : &c->flight;
 }
 
-static struct tcp_run *run_new(struct spate_tcp_conn *c)
+static struct tcp_run *run_new(struct spate_tcp_conn *c, bool sent)
 {
-	struct tcp_run *r = c->nruns < c->t->cfg.conn_runs && tcp_record_due(c->t, c->nruns)
-				    ? spate_pool_get(&c->t->run_pool)
-				    : NULL;
+	struct tcp_run *r =
+		c->nruns < c->t->cfg.conn_runs && (sent || tcp_record_due(c->t, c->nruns))
+			? spate_pool_get(&c->t->run_pool)
+			: NULL;
 
 	if (r != NULL)
 		c->nruns++;
 	return r;
+}
+
+static uint8_t short_tail(const struct spate_tcp_conn *c, uint32_t len)
+{
+	return len != c->mss && len % c->mss != 0 ? RUN_SHORT : 0;
 }
 
 /* Out of every list; the counters are the caller's. */
@@ -73,7 +79,7 @@ struct tcp_run *tcp_run_append(struct spate_tcp_conn *c, uint32_t start, uint32_
 {
 	struct tcp_run *r = c->runs.tail;
 	uint32_t now = c->t->now32;
-	uint8_t tail = end - start != c->mss && (end - start) % c->mss != 0 ? RUN_SHORT : 0;
+	uint8_t tail = short_tail(c, end - start);
 
 	/* The same burst goes on. tail of flight: so the order by time stays. */
 	if (r != NULL && r->sent_us == now && (r->flags & ~RUN_APP_LIMITED) == 0 &&
@@ -82,7 +88,7 @@ struct tcp_run *tcp_run_append(struct spate_tcp_conn *c, uint32_t start, uint32_
 		r->flags |= tail;
 		return r;
 	}
-	struct tcp_run *n = run_new(c);
+	struct tcp_run *n = run_new(c, false);
 
 	if (n == NULL) {
 		/* No record left: the newest run grows and looks as young as its youngest byte. */
@@ -90,7 +96,7 @@ struct tcp_run *tcp_run_append(struct spate_tcp_conn *c, uint32_t start, uint32_
 			return NULL;
 		r->end = end;
 		r->sent_us = now;
-		r->flags |= RUN_GROWN;
+		r->flags |= RUN_GROWN | tail;
 		tcp_list_del(&c->flight, r);
 		tcp_list_add(&c->flight, r);
 		return r;
@@ -105,9 +111,9 @@ struct tcp_run *tcp_run_append(struct spate_tcp_conn *c, uint32_t start, uint32_
 	return n;
 }
 
-bool tcp_run_split(struct spate_tcp_conn *c, struct tcp_run *r, uint32_t at)
+bool tcp_run_split(struct spate_tcp_conn *c, struct tcp_run *r, uint32_t at, bool sent)
 {
-	struct tcp_run *n = run_new(c);
+	struct tcp_run *n = run_new(c, sent);
 	struct tcp_runs *l = list_of(c, r);
 
 	assert(seq_lt(r->start, at) && seq_lt(at, r->end));
@@ -118,7 +124,7 @@ bool tcp_run_split(struct spate_tcp_conn *c, struct tcp_run *r, uint32_t at)
 		r->flags = (uint8_t)((r->flags & ~RUN_GROWN) | RUN_REXMIT);
 	n->start = at;
 	r->end = at;
-	r->flags &= (uint8_t)~RUN_SHORT;
+	r->flags = (uint8_t)((r->flags & ~RUN_SHORT) | short_tail(c, at - r->start));
 	n->prev = r;
 	if (r->next != NULL)
 		r->next->prev = n;
@@ -165,7 +171,8 @@ void tcp_run_resent(struct spate_tcp_conn *c, struct tcp_run *r)
 	tcp_list_del(list_of(c, r), r);
 	if (r->flags & RUN_LOST)
 		c->lost_out -= r->end - r->start;
-	r->flags = (uint8_t)((r->flags & ~(RUN_LOST | RUN_GROWN)) | RUN_REXMIT);
+	r->flags = (uint8_t)((r->flags & ~(RUN_LOST | RUN_GROWN | RUN_SHORT)) | RUN_REXMIT |
+			     short_tail(c, r->end - r->start));
 	r->sent_us = c->t->now32;
 	tcp_rate_sent(c, r);
 	tcp_list_add(&c->flight, r);

@@ -19,6 +19,12 @@ static struct tcp_run *find_run(struct spate_tcp_conn *c, uint32_t seq)
 	return r;
 }
 
+/* BSD's kin report the bytes of a last segment and leave its FIN out. */
+static bool without_fin(const struct spate_tcp_conn *c, const struct tcp_run *r, uint32_t end)
+{
+	return (c->flags & F_FIN_SENT) && r->end == c->snd_nxt && end == r->end - 1;
+}
+
 /*
  * Segments are what arrives: a run is only taken apart between two of them. A block that ends
  * inside of one is wrong or malicious, and would make a record, and a packet to send again, of each
@@ -39,19 +45,19 @@ static void take_block(struct spate_tcp_conn *c, uint32_t start, uint32_t end,
 
 		if (seq_lt(r->start, start))
 			from = (start - r->start + c->mss - 1) / c->mss * c->mss;
-		if (seq_lt(end, r->end))
+		if (seq_lt(end, r->end) && !without_fin(c, r, end))
 			upto -= upto % c->mss;
 		if (from >= upto) {
 			r = r->next;
 			continue;
 		}
 		if (from != 0) {
-			if (!tcp_run_split(c, r, r->start + from))
+			if (!tcp_run_split(c, r, r->start + from, false))
 				return;
 			r = r->next;
 			upto -= from;
 		}
-		if (upto < r->end - r->start && !tcp_run_split(c, r, r->start + upto))
+		if (upto < r->end - r->start && !tcp_run_split(c, r, r->start + upto, false))
 			return;
 		a->sacked += r->end - r->start;
 		tcp_delivered(c, r, r->start, r->end, s, a);

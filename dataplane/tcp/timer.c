@@ -153,6 +153,8 @@ static void syn_fired(struct spate_tcp_conn *c)
 	const struct spate_tcp_config *cfg = &c->t->cfg;
 	uint32_t max = c->state == SPATE_TCP_SYN_SENT ? cfg->syn_retries : cfg->synack_retries;
 
+	if (c->retries == TCP_NO_SAMPLE)
+		c->retries = 0;
 	if (c->retries >= max) {
 		tcp_count(c->t, SPATE_TCP_TIMEOUTS, 1);
 		tcp_close(c, SPATE_TCP_TIMEOUT);
@@ -200,8 +202,6 @@ static void rexmit_fired(struct spate_tcp_conn *c)
 			tcp_enter_recovery(c);
 			if (!c->t->cc->owns_cwnd)
 				tcp_prr_ack(c, &a);
-		} else if (c->t->cc->owns_cwnd) {
-			c->cwnd -= min32(c->cwnd - c->mss, a.lost);
 		}
 		c->flags |= F_REARM;
 		break;

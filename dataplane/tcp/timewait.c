@@ -140,6 +140,11 @@ static enum spate_tcp_verdict fin_wait_2_input(struct spate_tcp *t, struct tcp_t
 	if (s->flags & TCP_FIN) {
 		w->rcv_nxt++;
 		w->fin_owed = false;
+		w->ack_ms = t->now_ms - ACK_EVERY_MS; /* whatever was answered just before */
+		if (w->ts && s->has_ts) {
+			w->ts_recent = s->tsval;
+			w->ts_recent_ms = t->now_ms;
+		}
 		unlink_tw(t, w);
 		link_tail(t, w);
 		answer(t, w, s);

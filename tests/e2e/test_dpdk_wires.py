@@ -23,7 +23,7 @@ WIRES = {
                    "--vdev=net_vhost0,iface={0},client=1,tso=1", "TSO on, payload sent from the cache's memory"),
 }
 EAL = "--no-pci -m 128 --in-memory"
-PAGES = 260  # 2 x 128 MiB, and the cache where the device must see it
+PAGES = 400  # 2 x 128 MiB, the cache where the device must see it, and what edges beside us take
 
 
 class Wire:

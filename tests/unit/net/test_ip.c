@@ -212,8 +212,10 @@ static void test_exception_path_gets_what_is_not_ours(void **state)
 	     arp(1, mac_peer, "10.0.0.2", "10.0.0.9")); /* who has an address of the kernel's? */
 	assert_int_equal(excepted, 5);
 	assert_false(take());
+	give(frame, arp(1, mac_peer, "192.0.2.2", "192.0.2.9")); /* in a network that only it has */
+	assert_int_equal(excepted, 6);
 	give(frame, arp(1, mac_peer, "10.0.0.2", "10.0.0.1"));
-	assert_int_equal(excepted, 5);
+	assert_int_equal(excepted, 6);
 	assert_true(take());
 }
 

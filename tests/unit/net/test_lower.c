@@ -1,5 +1,5 @@
-/* What of ICMP reaches further than the connection it is about: net/ remembers a path's MTU only once TCP has found the quoted bytes
- * to be on their way (RFC 1191, 5927). */
+/* What of ICMP reaches further than the connection it is about: net/ remembers a path's MTU only
+ * once TCP has found the quoted bytes to be on their way (RFC 1191, 5927). */
 #include "dataplane/net/lower.h"
 #include "world.h"
 

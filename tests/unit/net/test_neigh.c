@@ -44,7 +44,7 @@ static void test_strangers_do_not_push_out_the_gateway(void **state)
 		assert_int_equal(gone.gen, 0);
 		drain();
 	}
-	assert_true(count(SPATE_NET_DROP_ARP_RATE) > 1000); /* most were not even asked for */
+	assert_true(count(SPATE_NET_DROP_ARP_RATE) + count(SPATE_NET_DROP_NEIGHBOUR_FULL) > 1000);
 	assert_true(spate_net_resolve(us.net, &p));
 	assert_memory_equal(p.head, mac_peer, 6);
 	/* And the question whether it is still there has tokens of its own. */
@@ -99,6 +99,46 @@ static void test_who_is_known_stays(void **state)
 		drain();
 	}
 	assert_true(spate_net_resolve(us.net, &p));
+}
+
+/* Nor do those go that are there when somebody looks slowly at address after address. */
+static void test_a_slow_scan_takes_nobodys_place(void **state)
+{
+	struct spate_net_path p;
+	char ip[64];
+
+	address(0, "10.1.0.1", 16);
+	for (unsigned i = 0; i < 300; i++) {
+		snprintf(ip, sizeof(ip), "10.1.1%02u.%u", i / 100, i % 100 + 1);
+		give(frame, arp(1, mac_peer, ip, "10.1.0.1"));
+		drain();
+	}
+	for (unsigned i = 0; i < 3000; i++) { /* 80 a second */
+		us.now_us += 12500;
+		snprintf(ip, sizeof(ip), "fd00::dead:%x", i + 2);
+		path_to(&us, &p, ip);
+		host_turn(&us);
+		drain();
+	}
+	for (unsigned i = 0; i < 300; i++) {
+		snprintf(ip, sizeof(ip), "10.1.1%02u.%u", i / 100, i % 100 + 1);
+		assert_int_equal(path_to(&us, &p, ip), 0);
+		assert_int_not_equal(p.gen, 0);
+	}
+}
+
+/* A part of the link's network goes by a router; the link's hosts are neighbours all the same. */
+static void test_a_route_hides_no_neighbour(void **state)
+{
+	struct spate_net_path p;
+
+	assert_int_equal(route(0, "10.0.0.128", 25, "10.0.0.254"), 0);
+	assert_int_equal(path_to(&us, &p, "10.0.0.200"), 0);
+	drain();
+	give(frame, arp(2, mac_peer, "10.0.0.254", "10.0.0.1"));
+	assert_true(spate_net_resolve(us.net, &p));
+	give(frame, arp(1, mac_peer, "10.0.0.200", "10.0.0.1"));
+	assert_true(take());
 }
 
 /* Whoever waits for an answer is pushed out by those who come later, not by none. */
@@ -238,6 +278,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_strangers_do_not_push_out_the_gateway),
 		T(test_who_is_known_stays),
+		T(test_a_slow_scan_takes_nobodys_place),
+		T(test_a_route_hides_no_neighbour),
 		T(test_a_live_neighbour_is_found_among_dead_ones),
 		T(test_each_address_has_its_interfaces_gateway),
 		T(test_said_again_when_the_link_comes_up),
