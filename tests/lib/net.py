@@ -118,6 +118,8 @@ class Conn:
         r = self.head()
         if head or r.status in (204, 304) or 100 <= r.status < 200:
             return r
+        if self.buf:
+            r.first_byte = time.monotonic()  # it came with the head
         if r["Transfer-Encoding"] is not None:
             assert r["Transfer-Encoding"] == "chunked" and r["Content-Length"] is None, r
             r.body = self._chunked(r)
