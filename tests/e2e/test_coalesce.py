@@ -134,7 +134,7 @@ def test_distinct_segments_fetch_at_the_same_time(edge_over, scripted):
     edge = edge_over(scripted)
     began = time.monotonic()
     assert together(10, lambda i: edge.get(f"/{i}.m4s").body) == [BODY] * 10
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 8  # one after the other it would be ten, on any host
 
 
 def test_chunked_origin_of_unknown_length_streams_too(edge_over, scripted):
