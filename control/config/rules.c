@@ -213,12 +213,7 @@ static void route(const struct spate_config_port *p, unsigned i, const char *nam
 			spate_report_error(r, name, &to->where,
 					   "dpdk.ports[].routes: \"%s\": a second one to there",
 					   to->text);
-	if (holds(to, to->via))
-		spate_report_error(
-			r, name, &to->where,
-			"dpdk.ports[].routes: \"%s\": the next hop is in the network itself",
-			to->text);
-	else if (!on_link(p, to->via))
+	if (!on_link(p, to->via))
 		spate_report_error(r, name, &to->where,
 				   "dpdk.ports[].routes: \"%s\": the next hop is in the network of "
 				   "none of the port's addresses",
