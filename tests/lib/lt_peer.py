@@ -8,9 +8,11 @@ SOURCE is a .torrent or a magnet. Web seeds are taken out unless `web`, and then
 unless `announce`. only=v2 comes by the hybrid's v2 infohash, and has piece layers from its peers.
 then= is a peer that it hears of when something has failed its hash. It leaves with CONFUSED when it holds that the v1
 and v2 hashes of a hybrid disagree: at times it does while block hashes still come (arvidn/libtorrent issue 6394). So it
-does when it has banned everybody it knows: who gave a block of a piece that another one spoiled may be banned too.
+does when it has banned everybody it knows: who gave a block of a piece that another one spoiled may be banned too. Of
+one whom its smart_ban found out by the block, no peer_ban_alert tells: only the reason for which it left him does.
 After a piece that failed it may lose track of one (progress above 1, and nothing is asked for): when nothing has come for
-some seconds it is told to look at what it has, as its user would.
+some seconds it is told to look at what it has, as its user would. That pauses it, and a pause sets its sums to nothing:
+what they were before is added.
 """
 import json
 import subprocess
@@ -21,6 +23,7 @@ import libtorrent as lt
 
 CONFUSED = 3
 QUIET = 8.0  # seconds
+BANNED = (91, 93)  # libtorrent's errors: peer_banned, too_many_corrupt_pieces
 
 
 def wait_for_links():
@@ -68,26 +71,29 @@ def main():
     known, banned = len(peers) + ("then" in said), set()
     end = time.time() + 120
     said_done, had, moved = False, 0, time.time()
+    got = failed = 0  # before the last pause
     while time.time() < end or "seed" in words:
         status = handle.status()
-        if "then" in said and status.total_failed_bytes > 0:
+        failing = failed + status.total_failed_bytes
+        if "then" in said and failing > 0:
             host, port = said.pop("then").rsplit(":", 1)
             handle.connect_peer((host, int(port)))
         if status.total_payload_download != had:
             had, moved = status.total_payload_download, time.time()
-        elif status.total_failed_bytes > 0 and not status.is_seeding and time.time() - moved > QUIET:
-            moved = time.time()
+        elif failing > 0 and not status.is_seeding and time.time() - moved > QUIET:
+            got, failed, moved = got + had, failing, time.time()
             handle.force_recheck()
         if status.is_seeding and not said_done:
             said_done = True
-            print("DONE", status.total_payload_download, status.total_failed_bytes, flush=True)
+            print("DONE", got + status.total_payload_download, failing, flush=True)
             if "seed" not in words:
                 return 0
         session.wait_for_alert(100)
         for alert in session.pop_alerts():
             if "log" not in type(alert).__name__:
                 print(alert.message(), file=sys.stderr, flush=True)
-            if isinstance(alert, lt.peer_ban_alert):
+            left = isinstance(alert, lt.peer_disconnected_alert) and alert.error.value() in BANNED
+            if left or isinstance(alert, lt.peer_ban_alert):
                 banned.add(str(alert.endpoint))
                 if len(banned) >= known > 0:
                     return CONFUSED
