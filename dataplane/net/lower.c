@@ -36,11 +36,19 @@ static bool source(void *net, const uint8_t peer[16], uint8_t local[16])
 	return true;
 }
 
+static struct spate_txq *txq(void *net, unsigned i)
+{
+	struct spate_net *n = net;
+
+	return i < n->nifaces ? &n->iface[i].hot.txq : NULL;
+}
+
 void spate_net_lower(struct spate_net *n, struct spate_tcp_lower *out)
 {
 	*out = (struct spate_tcp_lower){
 		.path = path,
 		.source = source,
+		.txq = txq,
 		.net = n,
 		.epoch = &n->hot.gen,
 	};

@@ -225,7 +225,11 @@ struct spate_tcp_conn {
 		uint32_t fin_wait_rcv; /* in FIN-WAIT-2: rcv_nxt when it was last looked at */
 	};
 	uint32_t progress_ms; /* last time the peer acknowledged something, or nothing was owed */
-	uint8_t reo_mult, reo_persist, ack_segs, probes;
+	uint8_t reo_mult, reo_persist, ack_segs;
+	union {
+		uint8_t probes;
+		uint8_t asked; /* dead: ports that have let go of it */
+	};
 	uint8_t challenges, challenge_s, retries, l2_len;
 
 	/* line 5: timers, lists, user */
@@ -247,7 +251,8 @@ struct spate_tcp_conn {
 	uint16_t phsum, mtu;
 	uint8_t head[TCP_HEAD]; /* ethernet and what of IP comes before the addresses */
 	uint8_t why;
-	bool black_hole; /* mtu is our own guess: the path does not raise it again */
+	bool black_hole : 1; /* mtu is our own guess: the path does not raise it again */
+	bool moved : 1;      /* has sent through more than one port */
 
 	union {
 		struct spate_tcp_listener *listener; /* in SYN-RECEIVED */

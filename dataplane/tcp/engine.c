@@ -293,6 +293,7 @@ static void visit(struct spate_tcp_conn *c)
 			 * left yet: the peer would get whatever is put there next. */
 			tcp_runs_clear(c);
 			c->tx_mark = 0;
+			c->asked = 0;
 			c->progress_ms = c->t->now_ms;
 			c->dirty_next = c->t->parting;
 			c->t->parting = tcp_conn_index(c) + 1;
@@ -313,21 +314,38 @@ static void visit(struct spate_tcp_conn *c)
 		tcp_dirty(c);
 }
 
+static bool past(struct spate_tcp_conn *c, const struct spate_txq *q)
+{
+	struct spate_port *p = q->port;
+
+	if (!p->caps.zero_copy || p->ops->tx_mark == NULL)
+		return true;
+	if (c->tx_mark == 0)
+		c->tx_mark = p->ops->tx_mark(p, q->queue);
+	return p->ops->tx_past(p, q->queue, c->tx_mark) ||
+	       (p->caps.tx_untold && c->t->now_ms - c->progress_ms > UNTOLD_MS);
+}
+
 /*
  * Is nothing under way any more that points into c's queue? Asked a turn after its death at the
- * earliest: until then the burst is the txq's.
+ * earliest: until then the burst is the txq's. A route may have led it from port to port, and none
+ * is asked while a connection lives: then all are, one after the other, as it sends no more.
  */
 static bool let_go(struct spate_tcp_conn *c)
 {
-	struct spate_port *p = c->txq->port;
-	unsigned queue = c->txq->queue;
+	const struct spate_tcp_lower *l = &c->t->lower;
+	const struct spate_txq *q;
 
-	if (c->t->ending || !p->caps.zero_copy || p->ops->tx_mark == NULL)
+	if (c->t->ending)
 		return true;
-	if (c->tx_mark == 0)
-		c->tx_mark = p->ops->tx_mark(p, queue);
-	return p->ops->tx_past(p, queue, c->tx_mark) ||
-	       (p->caps.tx_untold && c->t->now_ms - c->progress_ms > UNTOLD_MS);
+	if (!c->moved)
+		return past(c, c->txq);
+	for (; (q = l->txq(l->net, c->asked)) != NULL; c->asked++) {
+		if (!past(c, q))
+			return false;
+		c->tx_mark = 0;
+	}
+	return true;
 }
 
 static void visit_parting(struct spate_tcp *t)

@@ -27,6 +27,7 @@ bool tcp_path(struct spate_tcp_conn *c)
 		c->flags &= ~F_PATH_WAIT;
 		t->path_waiting--;
 	}
+	c->moved |= c->txq != NULL && c->txq != p.txq && t->lower.txq != NULL;
 	c->txq = p.txq;
 	c->path_epoch = *t->lower.epoch;
 	c->l2_len = p.l2_len;

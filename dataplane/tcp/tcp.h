@@ -77,6 +77,9 @@ struct spate_tcp_lower {
 	/* Will packets peer -> local arrive on this worker's queue (RSS)? NULL: always. Ports in
 	 * host order. */
 	bool (*mine)(void *net, const struct spate_addr *local, const struct spate_addr *peer);
+	/* The i-th of all txqs that path() may name; NULL: there are no more. May be NULL when it
+	 * always names the same one. */
+	struct spate_txq *(*txq)(void *net, unsigned i);
 	void *net;
 	/* Changes whenever a path that was given out, or refused, may have changed. Paths are kept
 	 * while it stands still. */

@@ -907,6 +907,15 @@ static void step(char *line)
 		x.h.no_path = number(&rest);
 		host_path_changed(&x.h);
 		settle();
+	} else if (strcmp(w, "detour") == 0) {
+		x.h.detour = number(&rest);
+		host_path_changed(&x.h);
+	} else if (strcmp(w, "let_go") == 0) {
+		struct spate_port *port = number(&rest) == 2 ? &x.h.port2 : &x.h.port;
+
+		settle();
+		while (spate_mem_take(port, x.frame, sizeof x.frame) != 0)
+			;
 	} else if (strcmp(w, "again") == 0) {
 		/* A new connection of the same tuple in the same engine. */
 		x.rcvd = x.queued = 0;

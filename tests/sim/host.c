@@ -52,7 +52,7 @@ static enum spate_tcp_path_verdict path(void *net, const uint8_t local[16], cons
 
 	if (h->no_path)
 		return SPATE_TCP_PATH_PENDING;
-	out->txq = &h->txq;
+	out->txq = h->detour ? &h->txq2 : &h->txq;
 	out->mtu = h->pmtu;
 	out->l2_len = 14;
 	out->l3_len = v6 ? 40 : 20;
@@ -70,6 +70,13 @@ static bool source(void *net, const uint8_t peer[16], uint8_t local[16])
 	return true;
 }
 
+static struct spate_txq *txq(void *net, unsigned i)
+{
+	struct host *h = net;
+
+	return i == 0 ? &h->txq : i == 1 ? &h->txq2 : NULL;
+}
+
 void host_init(struct host *h, const struct host_setup *s)
 {
 	struct spate_mem_setup mem = {
@@ -81,14 +88,15 @@ void host_init(struct host *h, const struct host_setup *s)
 		.rx_packets = 2,
 	};
 	struct spate_tcp_lower lower = {
-		.path = path, .source = source, .net = h, .epoch = &h->epoch};
+		.path = path, .source = source, .txq = txq, .net = h, .epoch = &h->epoch};
 
 	memset(h, 0, sizeof *h);
 	h->id = s->id;
 	h->pmtu = s->mtu;
-	if (spate_mem_open(&h->port, &mem) != 0)
+	if (spate_mem_open(&h->port, &mem) != 0 || spate_mem_open(&h->port2, &mem) != 0)
 		abort();
 	spate_txq_init(&h->txq, &h->port, 0);
+	spate_txq_init(&h->txq2, &h->port2, 0);
 	spate_pool_init(&h->bytes_pool, SPATE_SENDQ_NODE_BYTES, 1 << 16);
 	spate_pool_init(&h->range_pool, 64, 1 << 16);
 	h->env = (struct spate_sendq_env){s->cache, s->reader, &h->bytes_pool, &h->range_pool};
@@ -103,12 +111,14 @@ void host_finish(struct host *h)
 {
 	spate_tcp_destroy(h->t);
 	spate_txq_finish(&h->txq);
+	spate_txq_finish(&h->txq2);
 	uint8_t frame[HOST_FRAME_MAX];
 
-	while (spate_mem_take(&h->port, frame, sizeof frame) != 0)
+	while (host_take(h, frame) != 0)
 		;
-	assert(spate_mem_idle(&h->port));
+	assert(spate_mem_idle(&h->port) && spate_mem_idle(&h->port2));
 	h->port.ops->close(&h->port);
+	h->port2.ops->close(&h->port2);
 	spate_pool_finish(&h->bytes_pool);
 	spate_pool_finish(&h->range_pool);
 	free(h->stats);
@@ -191,11 +201,14 @@ void host_flush(struct host *h)
 {
 	spate_tcp_flush(h->t);
 	spate_txq_flush(&h->txq);
+	spate_txq_flush(&h->txq2);
 }
 
 size_t host_take(struct host *h, uint8_t *frame)
 {
-	return spate_mem_take(&h->port, frame, HOST_FRAME_MAX);
+	size_t n = spate_mem_take(&h->port, frame, HOST_FRAME_MAX);
+
+	return n != 0 ? n : spate_mem_take(&h->port2, frame, HOST_FRAME_MAX);
 }
 
 size_t host_frame(uint8_t *f, unsigned from, unsigned to, bool v6, uint8_t ecn, const uint8_t *seg,

@@ -26,8 +26,8 @@ struct host_setup {
 
 struct host {
 	struct spate_tcp *t;
-	struct spate_port port;
-	struct spate_txq txq;
+	struct spate_port port, port2;
+	struct spate_txq txq, txq2;
 	struct spate_sendq_env env;
 	struct spate_pool bytes_pool, range_pool;
 	struct spate_stats *stats;
@@ -35,6 +35,7 @@ struct host {
 	uint16_t pmtu;
 	uint32_t epoch;
 	bool no_path; /* path() says PENDING; set back and call host_path_changed */
+	bool detour;  /* likewise: path() leads through port2 */
 	enum spate_tcp_verdict last;
 };
 
@@ -50,7 +51,7 @@ bool host_segment(const struct host *h, const uint8_t *frame, size_t len, struct
 /* An ICMP packet-too-big that quotes this frame of ours. */
 void host_too_big(struct host *h, const uint8_t *frame, uint16_t mtu);
 void host_flush(struct host *h);
-size_t host_take(struct host *h, uint8_t *frame);
+size_t host_take(struct host *h, uint8_t *frame); /* of both ports */
 
 /* An ethernet + IP frame around a TCP segment; checksums right. Returns its length. */
 size_t host_frame(uint8_t *frame, unsigned from, unsigned to, bool v6, uint8_t ecn,

@@ -80,7 +80,7 @@ struct world {
 	uint32_t fail_at; /* the fill fails when so many bytes are there; 0: it does not */
 	bool failed;
 	uint16_t mtu_then;
-	bool v6;
+	bool v6, detours; /* routes that change between two ports of a host, in the midst of it */
 };
 
 static struct spate_cache *cache;
@@ -308,6 +308,7 @@ static void make_link(struct world *world, struct link_setup *l)
 		world->mtu_at = world->now + log_below(r, 1000, 3000000);
 		world->mtu_then = (uint16_t)(1280 + rng_below(r, 200));
 	}
+	world->detours = one_in(r, 8);
 }
 
 static void make_config(struct world *world, struct spate_tcp_config *cfg)
@@ -490,6 +491,12 @@ static void step(void)
 
 	for (unsigned i = 0; i < 2; i++)
 		host_clock(&w->host[i], w->now);
+	if (w->detours && one_in(&w->rng, 50)) {
+		struct host *h = &w->host[rng_below(&w->rng, 2)];
+
+		h->detour = !h->detour;
+		host_path_changed(h);
+	}
 	if (w->mtu_at != 0 && w->now >= w->mtu_at) {
 		w->link.setup.mtu = w->mtu_then;
 		w->mtu_at = 0;
