@@ -170,7 +170,7 @@ int spate_dpdk_start(const struct spate_config *cfg, const struct spate_arena_in
 		return -ENOMEM;
 	}
 	d->cfg = cfg;
-	assert(cfg->dpdk.ports_count <= SPATE_NET_IFACES); /* control/config/rules.c */
+	assert(cfg->dpdk.ports_count <= SPATE_NET_IFACES); /* control/config/rules_dpdk.c */
 	err = spate_eal_start((const char *const *)cfg->dpdk.eal, cfg->dpdk.eal_count, why,
 			      why_len);
 	for (unsigned i = 0; err == 0 && i < cfg->dpdk.ports_count; i++)
@@ -239,6 +239,12 @@ const char *spate_dpdk_port_status(const struct spate_dpdk *d, unsigned i,
 	return spate_dpdk_name(p);
 }
 
+bool spate_dpdk_port_look(struct spate_dpdk *d, unsigned i, const char **name)
+{
+	*name = spate_dpdk_name(&d->ports[i]);
+	return spate_dpdk_look(&d->ports[i]);
+}
+
 bool spate_dpdk_port_lost(const struct spate_dpdk *d, unsigned i)
 {
 	return spate_dpdk_lost(&d->ports[i]);
@@ -271,6 +277,7 @@ const struct spate_dpdk_ops spate_dpdk_ops = {
 	.ports = spate_dpdk_ports,
 	.port_line = spate_dpdk_port_line,
 	.port_status = spate_dpdk_port_status,
+	.port_look = spate_dpdk_port_look,
 	.port_lost = spate_dpdk_port_lost,
 	.stop = spate_dpdk_stop,
 	.backend = &spate_dpdk_backend,

@@ -37,9 +37,11 @@ int spate_dpdk_cpu(const struct spate_dpdk *d, unsigned worker); /* -1: not pinn
 unsigned spate_dpdk_ports(const struct spate_dpdk *d);
 void spate_dpdk_port_line(const struct spate_dpdk *d, unsigned i, char *text,
 			  size_t len); /* for the log */
-/* The port's name is good until stop. Any thread. */
+/* The port's name is good until stop. Control's thread, as for each that asks a device. */
 const char *spate_dpdk_port_status(const struct spate_dpdk *d, unsigned i,
 				   struct spate_port_status *out);
+/* Asks the device for its link, for all who read link_up; and returns that. */
+bool spate_dpdk_port_look(struct spate_dpdk *d, unsigned i, const char **name);
 bool spate_dpdk_port_lost(const struct spate_dpdk *d, unsigned i); /* for /healthz: costs nothing */
 void spate_dpdk_stop(struct spate_dpdk *d);                        /* NULL is fine */
 
@@ -60,6 +62,7 @@ struct spate_dpdk_ops {
 	void (*port_line)(const struct spate_dpdk *d, unsigned i, char *text, size_t len);
 	const char *(*port_status)(const struct spate_dpdk *d, unsigned i,
 				   struct spate_port_status *out);
+	bool (*port_look)(struct spate_dpdk *d, unsigned i, const char **name);
 	bool (*port_lost)(const struct spate_dpdk *d, unsigned i);
 	void (*stop)(struct spate_dpdk *d);
 	const struct spate_backend_ops *backend;

@@ -18,6 +18,7 @@
 #include "control/admin/admin.h"
 #include "control/control.h"
 #include "control/log/access.h"
+#include "control/links.h"
 #include "control/log/event.h"
 #include "control/loop.h"
 #include "control/notify.h"
@@ -64,6 +65,7 @@ struct run {
 	struct spate_tracker *tracker; /* NULL: none */
 	struct spate_sock_setup sock;
 	struct spate_dpdk *dpdk; /* NULL: sockets */
+	struct spate_links links;
 	unsigned n, rings_made, workers_made, threads_made;
 	struct spate_worker **worker;
 	pthread_t *thread;
@@ -387,6 +389,7 @@ static int start_dpdk(struct run *r, struct spate_worker_setup *setup)
 		spate_run_dpdk->port_line(r->dpdk, i, why, sizeof(why));
 		spate_event(port, SPATE_F_STR("port", why));
 	}
+	spate_links_watch(&r->links, r->loop, spate_run_dpdk, r->dpdk);
 	setup->backend = spate_run_dpdk->backend;
 	setup->backend_setup = spate_run_dpdk->setup(r->dpdk);
 	return 0;
@@ -625,6 +628,7 @@ static void end(struct run *r)
 	for (unsigned i = 0; i < r->threads_made; i++)
 		pthread_join(r->thread[i], NULL);
 	spate_admin_destroy(r->admin);
+	spate_links_stop(&r->links);
 	if (r->control != NULL)
 		spate_control_finish(r->control);
 	if (r->access != NULL)

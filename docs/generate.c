@@ -164,7 +164,7 @@ static void spate_1(void)
 	man_example(
 		"spate run --origin /srv/video\n"
 		"spate run --origin http://origin.example:8000 --listen 0.0.0.0:80 --memory 8GiB\n"
-		"spate check --config /etc/spate.yaml && kill -HUP $(pidof spate)\n"
+		"spate check --running --config /etc/spate.yaml && kill -HUP $(pidof spate)\n"
 		"spate purge /live/manifest.mpd\n");
 	puts(".SH SEE ALSO\n.BR spate.yaml (5)");
 }
@@ -305,11 +305,12 @@ static void events_md(void)
 	     "that is written: *error* (someone must act), *warn* (someone may want to), *info* "
 	     "(starts, reloads, stops),\n"
 	     "*debug*.\n");
-	puts("| event | level | text |\n| --- | --- | --- |");
+	puts("| event | level | text | with |\n| --- | --- | --- | --- |");
 	for (unsigned i = 0; i < SPATE_EVENT_IDS; i++) {
 		code_cell(spate_events[i].name);
 		cell(levels[spate_events[i].level]);
 		cell(spate_events[i].text);
+		cell(spate_events[i].fields);
 		puts("|");
 	}
 }

@@ -13,7 +13,7 @@
 #include "version.h"
 
 #define BODY_FIRST (64 * 1024)
-#define BODY_MAX                                                                        \
+#define BODY_MAX \
 	(16 * 1024 * 1024) /* of /metrics: more than SPATE_READERS_MAX workers can need \
 			    */
 

@@ -20,6 +20,7 @@
 #include "control/config/table.h"
 #include "control/config/values.h"
 #include "control/config/who.h"
+#include "dataplane/port/hugepages.h"
 
 struct verify {
 	const struct spate_config *cfg;
@@ -208,7 +209,7 @@ static void memory(struct verify *v)
 {
 	uint64_t want = v->cfg->cache.memory_bytes, left = cgroup_left();
 	uint64_t there =
-		meminfo("MemAvailable") + meminfo("HugePages_Free") * meminfo("Hugepagesize");
+		meminfo("MemAvailable") + (uint64_t)spate_hugepages_free() * SPATE_HUGEPAGE_BYTES;
 	char a[32], b[32];
 
 	if (left < there)

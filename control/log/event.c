@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 const struct spate_event_info spate_events[SPATE_EVENT_IDS] = {
-#define SPATE_EVENT(name, level, text) {#name, SPATE_SEV_##level, text},
+#define SPATE_EVENT(name, level, text, fields) {#name, SPATE_SEV_##level, text, fields},
 #include "spate/tbl/events.def"
 #undef SPATE_EVENT
 };

@@ -2,8 +2,9 @@
  * event.h: the event log: what control has to tell its operator. The list is tbl/events.def.
  * Control's thread only; workers count, they never log.
  *
- *   spate_event_open(&setup)          before anything else; without it events go to stderr as text,
- * from INFO spate_event(origin_timeout, SPATE_F_STR("origin", host), SPATE_F_U64("waited_ms", ms));
+ *   spate_event_open(&setup)          before anything else; without it events go to stderr as
+ *                                     text, from INFO
+ *   spate_event(origin_timeout, SPATE_F_STR("origin", host), SPATE_F_U64("waited_ms", ms))
  *   spate_event_reopen()              after log rotation (SIGHUP)
  *   spate_event_close()
  *
@@ -28,7 +29,7 @@
 enum spate_event_sev { SPATE_SEV_ERROR, SPATE_SEV_WARN, SPATE_SEV_INFO, SPATE_SEV_DEBUG };
 
 enum spate_event_id {
-#define SPATE_EVENT(name, level, text) SPATE_EVENT_##name,
+#define SPATE_EVENT(name, level, text, fields) SPATE_EVENT_##name,
 #include "spate/tbl/events.def"
 #undef SPATE_EVENT
 	SPATE_EVENT_IDS
@@ -38,6 +39,7 @@ struct spate_event_info {
 	const char *name;
 	enum spate_event_sev level;
 	const char *text;
+	const char *fields; /* names of what may come with it, spaces between */
 };
 
 extern const struct spate_event_info spate_events[SPATE_EVENT_IDS];
@@ -104,9 +106,10 @@ int spate_event_sev_of(const char *name);
 
 /*
  * The line without its newline, for tests and for spate_event_write. suppressed 0: none. Fields
- * that do not fit are left out whole. text: 2026-11-23T17:02:22.123Z warn origin_timeout: Origin
- * did not answer in time origin="o" waited_ms=5 json:
- * {"time":"...","level":"warn","event":"origin_timeout","text":"...","origin":"o","waited_ms":5}
+ * that do not fit are left out whole. As text and as json:
+ *
+ *   2026-11-23T17:02:22.123Z warn origin_timeout: Origin did not answer in time origin="o"
+ *   {"time":"...","level":"warn","event":"origin_timeout","text":"...","origin":"o"}
  */
 void spate_event_format(struct spate_text *t, bool json, int64_t now_us, enum spate_event_id id,
 			const struct spate_field *fields, uint64_t suppressed);

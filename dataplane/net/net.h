@@ -112,7 +112,7 @@ struct spate_net_in {
 
 /*
  * The way to one remote endpoint: a header template and what must be patched in each packet.
- * Embedded in the connection (84 bytes); holds addresses and ports, so that the connection need
+ * 84 bytes, of who sends; holds addresses and ports, so that the connection need
  * not.
  */
 struct spate_net_path {
@@ -159,11 +159,13 @@ struct spate_net_iface_setup {
 
 struct spate_net;
 
-/* Errors: -ENOSPC a table is full, -EINVAL nonsense (see *why, static text, where given). */
+/* Errors: -ENOSPC a table is full, -EINVAL nonsense. */
 struct spate_net *spate_net_create(const struct spate_net_setup *setup); /* NULL: no memory */
 void spate_net_destroy(struct spate_net *n); /* gives back every buffer of the ports */
+/* Its index, 0 for the first, by which it is named from then on. */
 int spate_net_add_iface(struct spate_net *n, const struct spate_net_iface_setup *setup);
-/* prefix in bits of the family: 0..32 or 0..128. Also adds the route to the prefix itself. */
+/* prefix in bits of the family: 0..32 or 0..128. Also adds the route to the prefix itself.
+ * -EEXIST: the address is there already. */
 int spate_net_add_address(struct spate_net *n, unsigned iface, const uint8_t ip[16],
 			  unsigned prefix);
 /*
@@ -210,7 +212,7 @@ void spate_net_path_addrs(const struct spate_net_path *p, uint8_t local[16], uin
  */
 void spate_net_confirm(struct spate_net *n, const struct spate_net_path *p, uint64_t now_us);
 
-/* The hot part, shared by tcp and udp: inline.h wants these open. */
+/* The hot part, shared by tcp and udp: the inline functions below want these open. */
 struct spate_net_if {
 	struct spate_txq txq;
 	uint32_t offloads; /* of the port */

@@ -518,30 +518,38 @@ static bool interface_runs(unsigned index)
 	return up;
 }
 
-/* False: the device does not say. */
-static bool ask_link(const struct dpdk *d, struct rte_eth_link *link)
+/* What the device does not say stays zero. */
+static void ask_link(struct dpdk *d, struct rte_eth_link *link)
 {
-	if (d->link_untold || rte_eth_link_get_nowait(d->id, link) != 0)
-		return false;
-	if (link->link_status == RTE_ETH_LINK_UP && d->interface != 0 &&
-	    !interface_runs(d->interface))
-		link->link_status = RTE_ETH_LINK_DOWN;
-	return true;
+	bool up = d->link_untold;
+
+	*link = (struct rte_eth_link){0};
+	if (!up && rte_eth_link_get_nowait(d->id, link) == 0)
+		up = link->link_status == RTE_ETH_LINK_UP &&
+		     (d->interface == 0 || interface_runs(d->interface));
+	atomic_store_explicit(&d->up, up, memory_order_relaxed);
+}
+
+bool spate_dpdk_look(struct spate_port *p)
+{
+	struct rte_eth_link link;
+
+	ask_link(dpdk_of(p), &link);
+	return p->ops->link_up(p);
 }
 
 static void dpdk_status(struct spate_port *p, struct spate_port_status *out)
 {
 	struct dpdk *d = dpdk_of(p);
 	struct rte_eth_stats s = {0};
-	struct rte_eth_link link = {0};
+	struct rte_eth_link link;
 
-	*out = (struct spate_port_status){0};
-	out->link_up = d->link_untold;
-	if (ask_link(d, &link)) {
-		out->link_up = link.link_status == RTE_ETH_LINK_UP;
-		out->full_duplex = link.link_duplex == RTE_ETH_LINK_FULL_DUPLEX;
-		out->mbps = link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed;
-	}
+	ask_link(d, &link);
+	*out = (struct spate_port_status){
+		.link_up = p->ops->link_up(p),
+		.full_duplex = link.link_duplex == RTE_ETH_LINK_FULL_DUPLEX,
+		.mbps = link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed,
+	};
 	out->lost = spate_dpdk_lost(p);
 	for (unsigned i = 0; i < d->queues; i++)
 		queue_status(&d->queue[i], out);
@@ -562,13 +570,9 @@ static const struct spate_port_queue *dpdk_queue(const struct spate_port *p, uns
 	return &dpdk_of(p)->queue[queue].count;
 }
 
-static bool dpdk_link_up(struct spate_port *p)
+static bool dpdk_link_up(const struct spate_port *p)
 {
-	struct rte_eth_link link = {0};
-
-	if (!ask_link(dpdk_of(p), &link))
-		return dpdk_of(p)->link_untold;
-	return link.link_status == RTE_ETH_LINK_UP;
+	return atomic_load_explicit(&dpdk_of(p)->up, memory_order_relaxed);
 }
 
 const struct spate_port_ops spate_dpdk_port_ops = {

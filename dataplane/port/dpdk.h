@@ -39,6 +39,9 @@ int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpd
 /* Stops the device; before close() where several share the cache's memory, which the first one
  * takes away. */
 void spate_dpdk_quiet(struct spate_port *p);
+/* Asks the device for its link, with system calls where there is no other way; link_up says it to
+ * all threads from then on, and this returns it. One thread, the same that calls status(). */
+bool spate_dpdk_look(struct spate_port *p);
 bool spate_dpdk_lost(
 	const struct spate_port *p); /* any thread; as status() says it, for one load */
 const char *spate_dpdk_name(const struct spate_port *p); /* of the device */

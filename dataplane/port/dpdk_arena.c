@@ -27,8 +27,7 @@
 #include <rte_vfio.h>
 
 #include "dataplane/port/dpdk_internal.h"
-
-#define HUGE_BYTES ((size_t)2 << 20)
+#include "dataplane/port/hugepages.h"
 
 static bool is_virtual(const struct rte_device *dev)
 {
@@ -58,7 +57,7 @@ bool spate_dpdk_reads_payload(const struct dpdk *d, struct rte_device *dev)
 int spate_dpdk_page_addresses(const struct spate_arena_info *a, rte_iova_t (*where)(const void *),
 			      rte_iova_t *to)
 {
-	if (a->page_bytes < HUGE_BYTES)
+	if (a->page_bytes < SPATE_HUGEPAGE_BYTES)
 		return -EINVAL;
 	for (size_t i = 0; i < a->bytes / a->page_bytes; i++) {
 		char *page = (char *)a->base + i * a->page_bytes;
@@ -110,6 +109,7 @@ static int by_physical_address(struct dpdk *d, struct rte_device *dev,
 			       const struct spate_arena_info *a, char *why, size_t why_len)
 {
 	size_t pages = a->bytes / a->page_bytes;
+	char recipe[256];
 	int err;
 
 	d->arena_page_shift = (unsigned)__builtin_ctzl(a->page_bytes);
@@ -121,9 +121,10 @@ static int by_physical_address(struct dpdk *d, struct rte_device *dev,
 		return spate_dpdk_fail(
 			why, why_len, EINVAL,
 			"%s: without an IOMMU the cache must be in reserved huge pages, and there "
-			"are "
-			"too few: %zu more in /proc/sys/vm/nr_hugepages, or a smaller cache.memory",
-			d->name, a->bytes / HUGE_BYTES + 1);
+			"are too few: a smaller cache.memory, or type: %s",
+			d->name,
+			spate_hugepages_recipe(recipe, sizeof(recipe),
+					       (long)(a->bytes / SPATE_HUGEPAGE_BYTES) + 1));
 	if (err != 0)
 		return spate_dpdk_fail(
 			why, why_len, EPERM,

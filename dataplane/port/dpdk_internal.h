@@ -1,4 +1,4 @@
-/* dpdk_internal.h: what dpdk.c and dpdk_open.c share. */
+/* dpdk_internal.h: what dpdk.c, dpdk_open.c and dpdk_arena.c share. */
 #ifndef SPATE_PORT_DPDK_INTERNAL_H
 #define SPATE_PORT_DPDK_INTERNAL_H
 
@@ -45,6 +45,7 @@ struct dpdk {
 	bool promiscuous;  /* because group frames alone could not be had */
 	bool deaf;         /* takes no group frames: IPv6 neighbours are not heard */
 	_Atomic bool lost; /* set in DPDK's interrupt thread */
+	_Atomic bool up;   /* its link, when last asked */
 	uintptr_t arena_base;
 	size_t arena_bytes;     /* 0: no frag is sent in place */
 	rte_iova_t *arena_iova; /* one a page where DMA addresses are not virtual ones; NULL: they

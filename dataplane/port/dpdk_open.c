@@ -17,6 +17,7 @@
 
 #include "dataplane/port/dpdk_internal.h"
 #include "dataplane/port/eal.h"
+#include "dataplane/port/hugepages.h"
 
 #define RX_DESC    1024
 #define TX_DESC    1024
@@ -314,12 +315,12 @@ int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpd
 	 * vanish silently.
 	 */
 	if (driver_is(d, "net_af_xdp") && !rte_eal_has_hugepages()) {
+		char recipe[256];
+
 		ret = spate_dpdk_fail(
 			why, why_len, EINVAL,
-			"%s (net_af_xdp) needs huge pages: leave out --no-huge, and type: echo "
-			"512 > "
-			"/proc/sys/vm/nr_hugepages",
-			d->name);
+			"%s (net_af_xdp) needs huge pages: leave out --no-huge, and type: %s",
+			d->name, spate_hugepages_recipe(recipe, sizeof(recipe), 512));
 		goto undo;
 	}
 	ret = check_queues(d, &info, setup->queues, why, why_len);
@@ -377,6 +378,7 @@ int spate_dpdk_open(struct spate_port *p, unsigned index, const struct spate_dpd
 		p->caps.mac[5] ^= 1;
 	for (unsigned i = 0; i < RTE_DIM(ends); i++)
 		rte_eth_dev_callback_register(id, ends[i], spate_dpdk_on_end, d);
+	spate_dpdk_look(p);
 	return 0;
 
 undo:

@@ -5,7 +5,6 @@
 #include "dataplane/port/eal.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -25,8 +24,12 @@
 #include <rte_memzone.h>
 #include <rte_version.h>
 
+#include "dataplane/port/hugepages.h"
+
 #define ARGS_MAX 72
 #define LOG_KEPT 8192
+#define MORE_PAGES \
+	1024 /* asked for when there are too few: the cache may have had what there was */
 
 static struct {
 	bool started, starting;
@@ -58,35 +61,6 @@ static bool has(const char *const *args, unsigned n, const char *name)
 		    (args[i][len] == '\0' || args[i][len] == '=' || name[1] != '-'))
 			return true;
 	return false;
-}
-
-/* Huge pages of any size that are free. */
-static long free_hugepages(void)
-{
-	DIR *d = opendir("/sys/kernel/mm/hugepages");
-	struct dirent *e;
-	long total = 0;
-
-	if (d == NULL)
-		return 0;
-	while ((e = readdir(d)) != NULL) {
-		char path[512];
-		long n = 0;
-		FILE *f;
-
-		if (e->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/%s/free_hugepages",
-			 e->d_name);
-		f = fopen(path, "re");
-		if (f == NULL)
-			continue;
-		if (fscanf(f, "%ld", &n) == 1)
-			total += n;
-		fclose(f);
-	}
-	closedir(d);
-	return total;
 }
 
 /* How DPDK's messages speak of a failure. The last word is also in harmless ones. */
@@ -130,15 +104,13 @@ static bool logged(const char *what)
 static int explain(int err, bool huge, char *why, size_t len)
 {
 	const char *said = what_it_said();
+	char recipe[256];
 
 	if (logged("hugepage") || logged("hugetlb") || (err == ENOMEM && huge))
 		snprintf(why, len,
-			 "DPDK found no memory in huge pages. Type: echo 1024 > "
-			 "/proc/sys/vm/nr_hugepages; mkdir "
-			 "-p /mnt/huge; mount -t hugetlbfs none /mnt/huge; or add \"--no-huge\", "
-			 "\"-m\", \"512\" to "
-			 "dpdk.eal (slower). It said: %s",
-			 said);
+			 "DPDK found no memory in huge pages. Type: %s; or add \"--no-huge\", "
+			 "\"-m\", \"512\" to dpdk.eal (slower). It said: %s",
+			 spate_hugepages_recipe(recipe, sizeof(recipe), MORE_PAGES), said);
 	else if (err == EACCES || err == EPERM || logged("permission denied") ||
 		 logged("not permitted"))
 		snprintf(why, len,
@@ -219,12 +191,13 @@ int spate_eal_start(const char *const *args, unsigned n, char *why, size_t why_l
 		return -E2BIG;
 	}
 	/* The commonest first obstacle, and DPDK's own words for it are many. */
-	if (huge && free_hugepages() == 0) {
+	if (huge && spate_hugepages_free_any() == 0) {
+		char recipe[256];
+
 		snprintf(why, why_len,
-			 "no huge pages are free. Type: echo 1024 > /proc/sys/vm/nr_hugepages; "
-			 "mkdir -p /mnt/huge; "
-			 "mount -t hugetlbfs none /mnt/huge; or add \"--no-huge\", \"-m\", \"512\" "
-			 "to dpdk.eal (slower)");
+			 "no huge pages are free. Type: %s; or add \"--no-huge\", \"-m\", \"512\" "
+			 "to dpdk.eal (slower)",
+			 spate_hugepages_recipe(recipe, sizeof(recipe), MORE_PAGES));
 		return -ENOMEM;
 	}
 	argv[argc++] = (char *)(uintptr_t) "spate";

@@ -7,7 +7,8 @@
  *   spate_eal_stop()                             after every port was closed
  *
  * What is added to the arguments unless they say otherwise: one lcore (workers are threads of our
- * own), and --in-memory (no files are left behind, and several edges may run side by side).
+ * own), --in-memory (no files are left behind, and several edges may run side by side; with
+ * --no-huge --no-shconf does that), --no-telemetry.
  */
 #ifndef SPATE_EAL_H
 #define SPATE_EAL_H

@@ -199,7 +199,7 @@ static bool mem_tx_past(struct spate_port *p, unsigned queue, uint64_t mark)
 	return (int32_t)(mem_of(p)->ring_head - (uint32_t)(mark - 1)) >= 0;
 }
 
-static bool mem_link_up(struct spate_port *p)
+static bool mem_link_up(const struct spate_port *p)
 {
 	return !mem_of(p)->link_down;
 }

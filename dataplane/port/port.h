@@ -76,7 +76,7 @@ struct spate_pkt_tx {
 #define SPATE_TX_L4_CSUM \
 	0x4 /* please fill it; the field holds the folded pseudo-header sum, with the length */
 #define SPATE_TX_UDP 0x8 /* else TCP, when L4_CSUM */
-#define SPATE_TX_TSO                                                                        \
+#define SPATE_TX_TSO \
 	0x10 /* with L4_CSUM (and IP_CSUM on IPv4): cut into tso_mss; the pseudo-header sum \
 				 is then without the length (as NICs want it) */
 
@@ -139,10 +139,10 @@ struct spate_port_ops {
 	/* Slow path; both NULL: the port never keeps views. A mark is never 0. */
 	uint64_t (*tx_mark)(struct spate_port *p, unsigned queue);
 	bool (*tx_past)(struct spate_port *p, unsigned queue, uint64_t mark);
-	/* Any thread, slow path. */
+	/* Slow path, one thread: it may ask the device, with system calls. */
 	void (*status)(struct spate_port *p, struct spate_port_status *out);
 	const struct spate_port_queue *(*queue)(const struct spate_port *p, unsigned queue);
-	bool (*link_up)(struct spate_port *p); /* likewise */
+	bool (*link_up)(const struct spate_port *p); /* any thread: as it was when last asked */
 	void (*close)(struct spate_port *p);
 };
 

@@ -49,9 +49,25 @@ def test_links_and_paths_exist(name):
         assert (TOP / path).exists(), f"{name}: {path}"
 
 
+STRING = r'"(?:[^"\\]|\\.)*"'
+
+
+# --- tbl/events.def: what is said, and no other ---
+
+def test_events_are_those_that_the_sources_write():
+    table = {name: set(fields.split()) for name, fields in re.findall(
+        rf'^SPATE_EVENT\((\w+), \w+, {STRING},\s*"([\w ]*)"\)', (TOP / "include/spate/tbl/events.def").read_text(), re.M)}
+    said = {}
+    for source in (TOP / "control").rglob("*.c"):
+        for name, fields in re.findall(r"spate_event\(\s*(\w+)(.*?)\);\n", source.read_text(), re.S):
+            said.setdefault(name, set()).update(
+                "error" if kind == "ERR" else key for kind, key in re.findall(r'SPATE_F_(\w+)\(\s*(?:"(\w+)")?', fields))
+    assert len(table) > 30  # they are found at all
+    assert said == table
+
+
 # --- operations.md: each message that ends a start is in its table, and the table has no others ---
 
-STRING = r'"(?:[^"\\]|\\.)*"'
 SAYS = rf"(snprintf\(\s*why,|spate_dpdk_fail\(\s*why,|spate_report_error\(|fprintf\(stderr,|\*why =|(?<!int )cannot\()(.*?);\n"
 STARTS = ["control/run.c", "control/dpdk.c", "dataplane/worker.c", "dataplane/backend_dpdk.c",
           "dataplane/stream/net_dgram.c", "dataplane/stream/tcp.c",
@@ -78,7 +94,7 @@ def test_start_up_errors_are_explained():
     table = TEXT["docs/operations.md"].partition("## What a start-up error means")[2]
     quoted = {q: values_as_stars(q) for row in re.findall(r"^\| (`.*?) \|", table, re.M) for q in re.findall("`(.*?)`", row)}
     said = {m: values_as_stars(m) for source in STARTS for m in messages(source) if m not in ONLY_INTRODUCE}
-    refused = [values_as_stars(m) for m in messages("control/config/rules.c")]
+    refused = [values_as_stars(m) for m in messages("control/config/rules_dpdk.c")]
     assert len(said) > 30, said  # they are found at all
     assert not [m for m, text in said.items() if not any(q in text for q in quoted.values())], "in no row"
     assert not [q for q, text in quoted.items() if not any(text in m for m in [*said.values(), *refused])], "said by nobody"

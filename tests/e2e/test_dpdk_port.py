@@ -58,11 +58,17 @@ def test_link_and_packets(edge_over, folder, content):
     def up(want):
         wait_until(lambda: edge.metrics()["port_link_up"] == want, 5, f"link_up {want}")
 
+    def says(word):
+        wait_until(lambda: word in edge.process.said(), 10, f"{word} in the log")
+
     up(1)
+    assert b"port_down" not in edge.process.said()
     ip(f"link set {edge.place.peer} down", ns=edge.place.ns.name)
     up(0)
+    says(b"warn port_down: ")
     ip(f"link set {edge.place.peer} up", ns=edge.place.ns.name)
     up(1)
+    says(b"info port_up: ")
     before = edge.metrics()
     assert edge.get("/object").body == content
     rose = {n: edge.metrics()[f"port_{n}"] - before[f"port_{n}"] for n in ("rx_packets", "tx_packets", "tx_bytes")}

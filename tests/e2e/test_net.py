@@ -250,10 +250,10 @@ REFUSED = {
         "backend dpdk: net_af_xdp0 (net_af_xdp) needs huge pages: leave out --no-huge"),
     "no huge pages": (
         ["--vdev=net_af_packet0,iface={iface}"], {"huge_pages": None},
-        "backend dpdk: no huge pages are free. Type: echo 1024 > /proc/sys/vm/nr_hugepages; "),
+        "backend dpdk: no huge pages are free. Type: echo "),
     "more memory than there are huge pages": (
         ["-m", "100000000", "--vdev=net_af_packet0,iface={iface}"], {"huge_pages": 1},
-        "backend dpdk: DPDK found no memory in huge pages. Type: echo 1024 > /proc/sys/vm/nr_hugepages; "),
+        "backend dpdk: DPDK found no memory in huge pages. Type: echo "),
     "no right to the interface": (
         ["--no-huge", "-m", "256", "--vdev=net_af_packet0,iface={iface}"], {"user": 65534},
         "backend dpdk: dpdk.ports has an entry 1, but DPDK found 0 devices: its options, the interface, and the rights to use it "

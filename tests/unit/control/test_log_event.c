@@ -102,7 +102,7 @@ static void test_level_filters(void **state)
 	open_log(&f, SPATE_SEV_WARN);
 	spate_event(ready);          /* info */
 	spate_event(origin_timeout); /* warn */
-	spate_event(fatal);          /* error */
+	spate_event(port_lost);      /* error */
 	assert_int_equal(lines(&f), 2);
 	close_log(&f);
 }
