@@ -1,9 +1,11 @@
 /*
- * worker.h: one run-to-completion loop a core. A worker owns its streams, pools and counters; it
- * shares the cache (reader side) and two rings with control, and nothing with other workers.
+ * worker.h: one run-to-completion loop a core. A worker owns its streams, pools and counters. With
+ * control it shares the cache (reader side) and two rings; with other workers what the setup names:
+ * the trackers' swarm store, counts of torrents, and what a backend lets them share.
  *
- *   create(&w, &setup) -> run on a thread of its own: spate_worker_run(w) -> returns after STOP ->
- * destroy(w)
+ *   spate_worker_create(&w, &setup)
+ *   spate_worker_run(w)                on a thread of its own; returns after SPATE_MSG_STOP
+ *   spate_worker_destroy(w)
  */
 #ifndef SPATE_WORKER_H
 #define SPATE_WORKER_H
@@ -92,6 +94,10 @@ struct spate_worker_setup {
 		backend_setup; /* sockets: struct spate_sock_setup; dpdk: struct spate_dpdk_setup */
 };
 
+/*
+ * 0 or negative errno with *why set to a static text. The setup is read during the call; what it
+ * points to is borrowed until destroy. The caller destroys, after run has returned.
+ */
 int spate_worker_create(struct spate_worker **out, const struct spate_worker_setup *setup,
 			const char **why);
 void spate_worker_run(struct spate_worker *w);

@@ -2,8 +2,10 @@
  * dash.h: many viewers (player.h) on one thread's connections: each fetches the manifest, then
  * plays it in real time. What they went through is summed up at the end.
  *
- *   load_dash_create(&d, conns, n, options) -> each turn: load_dash_tick(d) -> load_dash_sum,
- * destroy load_dash_done(d, conn, ask, what)      from the client's done
+ *   load_dash_create(&d, conns, n, options)
+ *   load_dash_tick(d)                      each turn
+ *   load_dash_done(d, conn, ask, what)     from the client's done
+ *   load_dash_sum, load_dash_destroy
  */
 #ifndef SPATE_LOAD_DASH_H
 #define SPATE_LOAD_DASH_H

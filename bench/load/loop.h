@@ -2,7 +2,7 @@
  * loop.h: one thread of load: its net, its connections, and who asks when.
  *
  *   load_loop_run(l)      on a thread of its own, with the fields above the line set; returns when
- * the time is up, and has filled in the rest
+ *                         the time is up, and has filled in the rest
  *
  * The measured window is [from_ns, to_ns). Closed loop: what was answered within it counts. Open
  * loop: what was due within it counts, also when the answer came later, and what never came counts

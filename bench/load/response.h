@@ -5,9 +5,9 @@
  *   load_response_begin(&r, head_only)      before each response; head_only: it answers a HEAD
  *   used = load_response_feed(&r, p, n, body, ctx)
  *                                           body(ctx, p, n) for each run of payload; a length of 0
- * is never told. Stops after the response's last byte r.state == LOAD_RESPONSE_DONE           the
- * next one begins at p + used load_response_eof(&r)                   the peer closed: ends a body
- * that lasts until then
+ *                                           is never told. Stops after the response's last byte
+ *   r.state == LOAD_RESPONSE_DONE           the next one begins at p + used
+ *   load_response_eof(&r)                   the peer closed: ends a body that lasts until then
  *
  * Bytes that were thrown away unseen (net.h) are told by load_response_skip; load_response_rest
  * says how many could be.

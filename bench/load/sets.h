@@ -3,8 +3,9 @@
  * its representations by bandwidth. Static presentations of one period whose segments the manifest
  * itself names; what cannot be played is an error that says so, never a guess.
  *
- *   load_sets_init(&m, text, len, "/live/stream.mpd", why, ...) -> load_sets_end ... ->
- * load_sets_finish(&m)
+ *   load_sets_init(&m, text, len, "/live/stream.mpd", why, ...)
+ *   load_sets_end ...
+ *   load_sets_finish(&m)
  *
  * A CDN's absolute URLs are asked of the server that gave the manifest: it is the one under load.
  */

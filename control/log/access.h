@@ -4,8 +4,8 @@
  *
  *   spate_access_create(&log, &setup)        at start, once; the sink may be "off"
  *   spate_access_set(log, path, format)      at each reload; the same path is opened anew (log
- * rotation) spate_access_destroy(log, flush_ms)      after the workers have ended: writes what is
- * left
+ *                                            rotation)
+ *   spate_access_destroy(log, flush_ms)      after the workers have ended: writes what is left
  *
  *   worker ring ─┐
  *   worker ring ─┼─ tick ─► fill[256 KiB … 512 KiB] ─ io_uring write ─► file, pipe, terminal

@@ -2,8 +2,8 @@
  * make.h: both torrents of a representation, from its hashes. Pure: no I/O, no clock, so the same
  * input makes the same bytes, and the same infohash, on every edge.
  *
- *   qsort(parts by spate_make_path_order)       before hashing: which file is the last one,
- * unpadded spate_make_v1(&in, &made)                   the concatenation as one file (BEP 3, 19)
+ *   qsort(parts by spate_make_path_order)       before hashing: which file is the last one, unpadded
+ *   spate_make_v1(&in, &made)                   the concatenation as one file (BEP 3, 19)
  *   spate_make_hybrid(&in, &made)               parts as files, v1 and v2 (BEP 47, 52)
  *   spate_made_free(made)
  *

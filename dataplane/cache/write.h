@@ -5,11 +5,12 @@
  *   o = spate_cache_insert(c, &key)                 FILLING, in the index only after publish
  *   spate_cache_publish(c, o, meta, size)           readers find it from here on
  *   iov = spate_cache_room(c, o, ...)               where the next bytes go (allocates blocks)
- *   spate_cache_filled(c, o, n)                     n more bytes of the prefix are there; tells who
- * waits spate_cache_complete(c, o) | _fail(c, o)        ends the fill; then release your hold
+ *   spate_cache_filled(c, o, n)                     n more bytes of the prefix are there; tells
+ *                                                   who waits
+ *   spate_cache_complete(c, o) | _fail(c, o)        ends the fill; then release your hold
  *   spate_cache_remove(c, o)                        out of the index (purge, replaced, uncacheable)
  *   spate_cache_reclaim(c)                          once a loop turn: frees what no reader has any
- * more
+ *                                                   more
  *
  * References: insert gives the caller one hold; spate_cache_hold/_release count control's own. An
  * object is freed when it is out of the index, unheld, and unpinned since a grace period.

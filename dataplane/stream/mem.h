@@ -2,15 +2,18 @@
  * mem.h: the stream seam in memory, for tests: a client that is driven by hand.
  *
  *   worker created with spate_stream_mem_backend and a struct spate_stream_mem_setup
- *   m = spate_stream_mem_connect(w)               calls the listener's accept; NULL when it refuses
- *   spate_stream_mem_send(m, bytes, n)            what the viewer sends; delivered at once, as far
- * as the app takes it spate_stream_mem_take(m, limit)               lets the edge send up to limit
- * bytes; appends them to m->out spate_stream_mem_eof(m), spate_stream_mem_timeout(m) the viewer
- * half-closes; the stream's timer runs out spate_stream_mem_close(m)                     frees it
- * (resets it first when it is still open)
+ *   m = spate_stream_mem_connect(w)       calls the listener's accept; NULL when it refuses
+ *   spate_stream_mem_send(m, bytes, n)    what the viewer sends; delivered at once, as far as the
+ *                                         app takes it
+ *   spate_stream_mem_take(m, limit)       lets the edge send up to limit bytes; appends them to
+ *                                         m->out
+ *   spate_stream_mem_eof(m)               the viewer half-closes
+ *   spate_stream_mem_timeout(m)           the stream's timer runs out
+ *   spate_stream_mem_close(m)             frees it (resets it first when it is still open)
  *
- *   n = spate_dgram_mem_ask(w, &listener, &peer, &local, bytes, len, answer)   one datagram; answer
- * has SPATE_DGRAM_BYTES of room; 0: none came
+ *   n = spate_dgram_mem_ask(w, &listener, &peer, &local, bytes, len, answer)
+ *                                         one datagram; answer has SPATE_DGRAM_BYTES of room;
+ *                                         0: none came
  *
  * Owned by the test; everything runs on the caller's thread.
  */

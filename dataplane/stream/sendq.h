@@ -9,8 +9,9 @@
  *   spate_sendq_bytes(q, p, n)            copies n bytes (response heads; small)
  *   spate_sendq_object(q, o, off, len)    takes over one pin of o that the caller holds
  *   spate_sendq_iov(q, from, len, ...)    points at queued bytes, stops where an object is dry
- *   spate_sendq_release(q, upto)          forgets bytes below upto (taken by the kernel, or
- * acknowledged) spate_sendq_clear(q)                  forgets everything, unpins everything
+ *   spate_sendq_release(q, upto)          forgets bytes below upto: taken by the kernel, or
+ *                                         acknowledged
+ *   spate_sendq_clear(q)                  forgets everything, unpins everything
  *
  * Memory: nodes of 64 bytes and of SPATE_SENDQ_NODE_BYTES from the worker's pools (util/pool.h); an
  * idle queue holds none. Owned by the stream that embeds it.

@@ -14,8 +14,8 @@
  *   app:     spate_stream_finish(s): send what is queued, then FIN; reading may go on
  *            spate_stream_abort(s): RST now
  *   backend: app->closed(s, why), exactly once for each accepted stream, last call; s->out.base
- * still tells how far it got; then the queue and all its pins are released. Never from inside an
- * app's own call to the stream.
+ *            still tells how far it got; then the queue and all its pins are released. Never
+ *            from inside an app's own call to the stream
  *
  * recv returns how many bytes it consumed. Fewer than given pauses reading (back-pressure down to
  * the TCP window); the backend keeps the rest and gives it again, from that byte on, after

@@ -5,10 +5,10 @@
  *   cfg.user_bytes = spate_stream_tcp_bytes()
  *   spate_tcp_create(&t, &cfg, ...)
  *   spate_stream_tcp_open(w, t, listeners, n, &k, &why)
- *   ... each turn: spate_tcp_clock, spate_tcp_input, spate_tcp_flush; streams come and go by
- * themselves spate_stream_tcp_drain(k)        no new ones; every app is told
- *   spate_stream_tcp_close(k)        every stream ends with SPATE_CLOSE_STOP and is reset; k is
- * gone spate_tcp_destroy(t)
+ *   each turn: spate_tcp_clock, spate_tcp_input, spate_tcp_flush; streams come and go
+ *   spate_stream_tcp_drain(k)        no new ones; every app is told
+ *   spate_stream_tcp_close(k)        every stream ends with SPATE_CLOSE_STOP and is reset; k is gone
+ *   spate_tcp_destroy(t)
  *
  * Stream and TCB lie side by side in the engine's memory: a connection costs one allocation, and
  * the app's calls only mark it for the next flush.

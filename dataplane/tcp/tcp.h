@@ -5,26 +5,31 @@
  *   spate_tcp_create(&t, &config, &lower)
  *   spate_tcp_listen(t, &addr, user, ctx, &listener)
  *   each turn of the worker:
- *     spate_tcp_clock(t, now_us)        the time of this turn; runs the timers that are due
- *                                       (once before anything else too: it starts them)
- *     spate_tcp_input(t, &in)           each received segment (net/ has looked at IP, not at TCP);
- *                                       or spate_tcp_input_burst(t, in, n)
+ *     spate_tcp_clock(t, now_us)    the time of this turn; runs the timers that are due (once
+ *                                   before anything else too: it starts them)
+ *     spate_tcp_input(t, &in)       each received segment (net/ has looked at IP, not at TCP);
+ *                                   or spate_tcp_input_burst(t, in, n)
  *     ... the user's own calls on connections
- *     spate_tcp_flush(t)                tells users what happened, then cuts and queues segments on
- * the path's txq. Whoever owns the txq flushes it after this spate_tcp_wait_us(t)              how
- * long the worker may sleep when nothing arrives spate_tcp_destroy(t)                every
- * connection is closed (SPATE_TCP_STOPPED) and reset
+ *     spate_tcp_flush(t)            tells users what happened, then cuts and queues segments on
+ *                                   the path's txq. Whoever owns the txq flushes it after this
+ *     spate_tcp_wait_us(t)          how long the worker may sleep when nothing arrives
+ *   spate_tcp_destroy(t)            every connection is closed (SPATE_TCP_STOPPED) and reset
  *
  * A connection, as its user sees it:
- *   accepted(c, ctx)     a handshake has ended: call spate_tcp_attach(c, queue), return true; false
- * resets it connected(c)         the same for spate_tcp_connect data(c, p, n)        in-order
- * bytes, straight from the packet; returns how many it took. Fewer than n stops delivery (and in
- * time closes the window) until spate_tcp_resume(c) event(c, what)       once a turn, from flush:
- * SPATE_TCP_EV_* closed(c, why)       once for each accepted or connected (or failed to connect)
- * one; the last call. Always from flush, never from inside one of the user's own calls; and only
- * when no packet that the txq or the device still holds points at what was not acknowledged, given
- * that the txq is flushed each turn and what it may call on it: kick, finish, abort, resume, timer.
- * All of them only mark; flush does the work.
+ *   accepted(c, ctx)   a handshake has ended: call spate_tcp_attach(c, queue), return true;
+ *                      false resets it
+ *   connected(c)       the same for spate_tcp_connect
+ *   data(c, p, n)      in-order bytes, straight from the packet; returns how many it took. Fewer
+ *                      than n stops delivery (and in time closes the window) until
+ *                      spate_tcp_resume(c)
+ *   event(c, what)     once a turn, from flush: SPATE_TCP_EV_*
+ *   closed(c, why)     once for each accepted or connected (or failed to connect) one; the last
+ *                      call. Always from flush, never from inside one of the user's own calls;
+ *                      and only when no packet that a txq or a device still holds points at what
+ *                      was not acknowledged, given that each txq is flushed each turn
+ *
+ * What the user may call on it: kick, finish, abort, resume, timer. All of them only mark; flush
+ * does the work.
  *
  * Sending: the user queues on its spate_sendq; the engine points segments at it, by stream offset,
  * and again when it sends again. It releases what is acknowledged.
@@ -144,16 +149,16 @@ struct spate_tcp_user {
 
 enum spate_tcp_cc { SPATE_TCP_CUBIC, SPATE_TCP_BBR };
 
+/* Defaults: spate_tcp_config_init. */
 struct spate_tcp_config {
 	uint32_t max_conns;     /* TCBs; memory is reserved, and touched as used */
 	uint32_t max_half_open; /* SYN-RECEIVED at most; from then on SYN cookies */
 	uint32_t max_time_wait; /* the oldest goes first */
-	uint32_t user_bytes; /* of the user's own behind each TCB, zeroed: spate_tcp_user_of(c) */
-	uint32_t rcv_buf;    /* receive window, bytes a connection */
-	uint32_t rcv_total;  /* bytes held for all connections together (out of order, or not taken)
-			      */
-	uint32_t max_runs;   /* sent-run records for all connections together, 64 bytes each */
-	uint32_t conn_runs;  /* for one */
+	uint32_t user_bytes;  /* of the user's own behind each TCB, zeroed: spate_tcp_user_of(c) */
+	uint32_t rcv_buf;     /* receive window, bytes a connection */
+	uint32_t rcv_total;   /* bytes held for all connections: out of order, or not taken */
+	uint32_t max_runs;    /* sent-run records for all connections together, 64 bytes each */
+	uint32_t conn_runs;   /* records, for one connection */
 	uint32_t init_window; /* segments, RFC 6928 */
 	uint32_t mss_min;     /* a smaller MSS option counts as this */
 	uint32_t rto_min_us, rto_max_us, rto_init_us;
@@ -168,11 +173,14 @@ struct spate_tcp_config {
 	uint32_t challenge_per_s;     /* challenge ACKs, a connection */
 	uint16_t port_low, port_high; /* ephemeral */
 	enum spate_tcp_cc cc;
-	bool sack, timestamps, wscale, ecn, pacing, cookies_always, hystart;
-	uint8_t secret[32]; /* random: ISNs, ports, cookies, lookup (RFC 6528, 6056) */
+	bool sack, timestamps, wscale, ecn; /* offered, and taken when offered */
+	bool pacing;         /* segments leave at cwnd's rate; false: when cwnd lets them */
+	bool cookies_always; /* no SYN makes state: for tests, or under attack from the start */
+	bool hystart;        /* RFC 9406, with CUBIC */
+	uint8_t secret[32];  /* random: ISNs, ports, cookies, lookup (RFC 6528, 6056) */
 };
 
-/* Defaults; the secret is left zero and must be set. */
+/* The secret is left zero and must be set. */
 void spate_tcp_config_init(struct spate_tcp_config *cfg);
 
 /* 0, -EINVAL or -ENOMEM. env: the worker's, for send queues. stats may be NULL. Caller destroys. */

@@ -5,9 +5,10 @@
  *   spate_cache_online(c, id)                      before the first lookup, and after each sleep
  *   obj = spate_cache_lookup(c, &key)              valid until the next quiesce, unless pinned
  *   spate_cache_pin(c, id, obj)                    valid until the matching unpin
- *   ... spate_object_iov() to point into the arena, spate_object_ready() to see how far it is
- * filled spate_cache_unpin(c, id, obj) spate_cache_quiesce(c, id)                     once a loop
- * turn: "I hold no unpinned pointer" spate_cache_offline(c, id)                     before sleeping
+ *   ... spate_object_iov() to point into the arena, spate_object_ready() for how far it is filled
+ *   spate_cache_unpin(c, id, obj)
+ *   spate_cache_quiesce(c, id)                     once a loop turn: "I hold no unpinned pointer"
+ *   spate_cache_offline(c, id)                     before sleeping
  *
  * How an object dies (no lock, no fence on the hit path): the writer takes it out of the index,
  * waits until every online reader has quiesced once (so nobody can still be about to pin it), then
@@ -30,7 +31,7 @@
 #define SPATE_SIZE_UNKNOWN  UINT64_MAX
 #define SPATE_DIRECT_BLOCKS 4
 #define SPATE_READERS_MAX   64
-#define SPATE_META_BESIDE                                                       \
+#define SPATE_META_BESIDE \
 	320 /* bytes of a meta that lie in the object itself: 272 of head lines \
 	     */
 
