@@ -14,7 +14,7 @@ struct spate_links {
 	const struct spate_dpdk_ops *ops;
 	struct spate_dpdk *dpdk;
 	struct spate_timer timer;
-	unsigned grace; /* looks before a link that is not up is news */
+	unsigned grace;      /* looks before a link that is not up is news */
 	uint32_t down, lost; /* as last said: a bit a port */
 };
 

@@ -200,8 +200,10 @@ static void eal(const struct spate_config *cfg, const char *name, struct spate_c
 		size_t n = strcspn(arg, "=");
 
 		if (strcmp(arg, "-h") == 0 || strcmp(arg, "--help") == 0)
-			spate_report_error(r, ROW(dpdk_eal),
-					   "dpdk.eal: \"%s\": an edge prints no usage: dpdk-testpmd does", arg);
+			spate_report_error(
+				r, ROW(dpdk_eal),
+				"dpdk.eal: \"%s\": an edge prints no usage: dpdk-testpmd does",
+				arg);
 		/* DPDK takes each long option by any beginning that is no other's. */
 		if (n < 3 || strncmp(arg, "--proc-type", n) != 0)
 			continue;
@@ -217,7 +219,7 @@ static void eal(const struct spate_config *cfg, const char *name, struct spate_c
 }
 
 void spate_rules_dpdk(const struct spate_config *cfg, const char *name,
-			     struct spate_config_report *r)
+		      struct spate_config_report *r)
 {
 	unsigned addresses = 0;
 

@@ -42,15 +42,15 @@ static void peers(const struct spate_config *cfg, const char *name, struct spate
 		const struct spate_config_addr *a = &cfg->p2p.tracker[i];
 
 		if (a->port == 0)
-			spate_report_error(r, spate_rules_source(cfg, name, SPATE_PARAM_p2p_tracker),
-					   &a->where, "p2p.tracker: \"%s\": a port is needed",
-					   a->text);
+			spate_report_error(
+				r, spate_rules_source(cfg, name, SPATE_PARAM_p2p_tracker),
+				&a->where, "p2p.tracker: \"%s\": a port is needed", a->text);
 		for (unsigned j = 0; j < i; j++)
 			if (a->port == cfg->p2p.tracker[j].port &&
 			    memcmp(a->ip, cfg->p2p.tracker[j].ip, 16) == 0)
-				spate_report_error(r, spate_rules_source(cfg, name, SPATE_PARAM_p2p_tracker),
-						   &a->where, "p2p.tracker: \"%s\" is given twice",
-						   a->text);
+				spate_report_error(
+					r, spate_rules_source(cfg, name, SPATE_PARAM_p2p_tracker),
+					&a->where, "p2p.tracker: \"%s\" is given twice", a->text);
 	}
 	for (unsigned i = 0; i < cfg->p2p.groups_count; i++) {
 		const char *why =

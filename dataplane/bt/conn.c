@@ -366,6 +366,19 @@ static void on_eof(struct spate_stream *s)
 	spate_stream_finish(s);
 }
 
+/* Has the peer taken nothing of what is queued for longer than it may? */
+static bool stuck(struct spate_bt_conn *c)
+{
+	const struct spate_sendq *q = &c->s->out;
+	const struct spate_worker *w = c->s->worker;
+
+	if (q->base != c->sent_mark || q->base == q->end) {
+		c->sent_mark = q->base;
+		c->sent_us = w->now_us;
+	}
+	return w->now_us - c->sent_us > (uint64_t)w->config->send_timeout_ms * 1000;
+}
+
 /* All that depends on time; rare where nothing is limited. */
 static void on_timeout(struct spate_stream *s)
 {
@@ -373,8 +386,15 @@ static void on_timeout(struct spate_stream *s)
 	struct spate_worker *w = s->worker;
 
 	c->due_us = 0;
-	if (c->closing)
+	if (c->closing && stuck(c)) {
+		SPATE_COUNT(w->stats, bt_close_slow);
+		spate_stream_abort(s);
 		return;
+	}
+	if (c->closing) {
+		spate_bt_timer(c, SPATE_BT_TICK_MS);
+		return;
+	}
 	if (c->phase != SPATE_BT_MESSAGES) {
 		spate_bt_close(c, handshake);
 		return;
@@ -383,10 +403,7 @@ static void on_timeout(struct spate_stream *s)
 		spate_bt_close(c, withdrawn);
 		return;
 	}
-	if (s->out.base != c->sent_mark || s->out.base == s->out.end) {
-		c->sent_mark = s->out.base;
-		c->sent_us = w->now_us;
-	} else if (w->now_us - c->sent_us > (uint64_t)w->config->send_timeout_ms * 1000) {
+	if (stuck(c)) {
 		spate_bt_close(c, slow);
 		return;
 	}
@@ -422,6 +439,8 @@ static void on_drain(struct spate_stream *s)
 	SPATE_COUNT(s->worker->stats, bt_close_drain);
 	c->closing = true;
 	spate_stream_finish(s);
+	if (c->paused)
+		spate_stream_resume(s);
 }
 
 static void on_closed(struct spate_stream *s, enum spate_close_why why)

@@ -94,6 +94,9 @@ static void finish(struct spate_http_conn *c)
 		return;
 	c->closing = true;
 	spate_stream_finish(c->s);
+	/* What was left unread is thrown away now: behind it the peer's FIN waits. */
+	if (c->paused)
+		spate_stream_resume(c->s);
 }
 
 void spate_http_answered(struct spate_http_conn *c, struct spate_http_exchange *x, bool keep_alive)
@@ -603,6 +606,7 @@ static size_t on_recv(struct spate_stream *s, const uint8_t *data, size_t len)
 	struct spate_http_conn *c = s->ctx;
 	size_t used = 0;
 
+	c->paused = false;
 	while (used < len) {
 		if (c->closing)
 			return len;

@@ -149,6 +149,13 @@ void tcp_established(struct spate_tcp_conn *c)
 		tcp_arm(c, TM_CONN, t->cfg.keepalive_s * 1000000ull);
 }
 
+/* The user may still have bytes to take; when it takes them is not for the peer to wait for. */
+void tcp_ended(struct spate_tcp_conn *c)
+{
+	c->flags |= F_ENDED;
+	tcp_arm(c, TM_CONN, c->t->cfg.fin_wait_2_us);
+}
+
 void tcp_state_after_fin_acked(struct spate_tcp_conn *c)
 {
 	switch (c->state) {
@@ -159,10 +166,10 @@ void tcp_state_after_fin_acked(struct spate_tcp_conn *c)
 		break;
 	case SPATE_TCP_CLOSING:
 		c->state = SPATE_TCP_TIME_WAIT;
-		c->flags |= F_ENDED;
+		tcp_ended(c);
 		break;
 	case SPATE_TCP_LAST_ACK:
-		c->flags |= F_ENDED;
+		tcp_ended(c);
 		break;
 	default:
 		break;

@@ -474,6 +474,7 @@ void tcp_close(struct spate_tcp_conn *c,
 	       enum spate_tcp_close_why why); /* gone; closed() with the next flush */
 void tcp_reset(struct spate_tcp_conn *c, enum spate_tcp_close_why why); /* with a RST */
 void tcp_established(struct spate_tcp_conn *c);
+void tcp_ended(struct spate_tcp_conn *c); /* both FINs are acknowledged */
 void tcp_state_after_fin_acked(struct spate_tcp_conn *c);
 void tcp_set_mss(struct spate_tcp_conn *c);
 

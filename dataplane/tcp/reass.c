@@ -255,7 +255,7 @@ void tcp_fin_rcvd(struct spate_tcp_conn *c)
 		break;
 	case SPATE_TCP_FIN_WAIT_2:
 		c->state = SPATE_TCP_TIME_WAIT;
-		c->flags |= F_ENDED;
+		tcp_ended(c);
 		break;
 	default:
 		break;

@@ -247,6 +247,12 @@ static void conn_fired(struct spate_tcp_conn *c)
 		fin_wait_2_fired(c);
 		return;
 	}
+	if (c->flags & F_ENDED) { /* and its user has not taken the last bytes */
+		if (c->state == SPATE_TCP_TIME_WAIT)
+			tcp_time_wait(c);
+		tcp_close(c, SPATE_TCP_DONE);
+		return;
+	}
 	if (cfg->keepalive_s == 0)
 		return;
 	if (quiet_ms < idle_ms || c->snd_una != c->snd_nxt) {

@@ -499,6 +499,44 @@ static void slow_reader_is_closed(void **state)
 	closed_for(p, &t.stats.bt_close_slow);
 }
 
+/* It has asked, said FIN, and takes nothing; its window is probed for as long as it answers. */
+static void peer_that_half_closes_and_stops_reading_is_let_go(void **state)
+{
+	struct spate_stream_mem *p = rig_peer();
+
+	(void)state;
+	rig_request(p, 0, 0, 16384);
+	spate_stream_mem_eof(p);
+	assert_true(p->finish);
+	spate_stream_mem_timeout(p);
+	assert_int_not_equal(p->timer_ms, 0);
+	spate_stream_mem_take(p, 1000); /* it moves */
+	t.w->now_us += 4000000;
+	spate_stream_mem_timeout(p);
+	assert_false(p->aborted);
+	t.w->now_us += 4000000;
+	spate_stream_mem_timeout(p);
+	closed_for(p, &t.stats.bt_close_slow);
+}
+
+static void drain_lets_what_is_left_unread_go(void **state)
+{
+	struct spate_stream_mem *p = rig_peer();
+
+	(void)state;
+	while (p->s.out.count < SPATE_BT_STOP)
+		assert_int_equal(spate_sendq_bytes(&t.w->sendq, &p->s.out, t.m.bytes,
+						   SPATE_SENDQ_NODE_BYTES),
+				 0);
+	rig_say(p, SPATE_BT_INTERESTED, NULL, 0);
+	assert_true(p->paused);
+	p->s.app->drain(&p->s);
+	spate_stream_mem_eof(p);
+	assert_int_equal(p->in_len, 0);
+	assert_true(p->eof_told);
+	spate_stream_mem_close(p);
+}
+
 static void idle_peer_is_kept_awake_then_closed(void **state)
 {
 	struct spate_stream_mem *p = rig_peer();
@@ -552,6 +590,8 @@ int main(void)
 		CASE(unknown_messages_are_skipped),
 		CASE(seeds_are_let_go),
 		CASE(slow_reader_is_closed),
+		CASE(peer_that_half_closes_and_stops_reading_is_let_go),
+		CASE(drain_lets_what_is_left_unread_go),
 		CASE(idle_peer_is_kept_awake_then_closed),
 	};
 

@@ -427,6 +427,27 @@ static void unknown_size_is_chunked(void **state)
 	spate_stream_mem_close(late);
 }
 
+/* What follows the last request of a connection is left unread while its answer is pumped; the
+ * peer's FIN lies behind it. */
+static void bytes_behind_the_last_request_are_thrown_away(void **state)
+{
+	(void)state;
+	struct spate_stream_mem *m = ask(GET("/u", "Connection: close\r\n") "X");
+	struct spate_object *o = publish("/u", SPATE_SIZE_UNKNOWN, 200);
+
+	fill(o, 0, 5);
+	reply(next_fetch(), o, SPATE_FETCH_OK);
+	assert_int_equal(m->in_len, 1);
+	complete(o);
+	spate_stream_mem_take(m, SIZE_MAX);
+	assert_true(m->fin);
+	spate_stream_mem_eof(m);
+	assert_int_equal(m->in_len, 0);
+	assert_true(m->closed);
+	spate_cache_release(t.cache, o);
+	spate_stream_mem_close(m);
+}
+
 static void unknown_size_to_http_1_0_ends_by_close(void **state)
 {
 	(void)state;
@@ -855,6 +876,7 @@ int main(void)
 		CASE(miss_asks_control_and_streams),
 		CASE(failed_fill_cuts_the_stream),
 		CASE(unknown_size_is_chunked),
+		CASE(bytes_behind_the_last_request_are_thrown_away),
 		CASE(unknown_size_to_http_1_0_ends_by_close),
 		CASE(verdicts_become_statuses),
 		CASE(viewer_leaves_while_control_is_busy),
