@@ -194,8 +194,10 @@ static int start_tcp(struct backend *b, struct spate_worker *w, const struct spa
 	spate_tcp_config_init(&cfg);
 	cfg.cc = s->congestion;
 	cfg.fin_wait_2_us = FIN_WAIT_2_US;
-	/* Some more than the limit: those over it are refused in order, not left unanswered. */
-	cfg.max_conns = w->config->max_connections + w->config->max_connections / 8 + 64;
+	/* Some more than the limit: those over it are refused in order, not left unanswered. And a
+	 * flood of SYNs takes none of those that viewers need: at max_half_open cookies begin. */
+	cfg.max_conns = w->config->max_connections + w->config->max_connections / 8 + 64 +
+			cfg.max_half_open;
 	cfg.user_bytes = spate_stream_tcp_bytes();
 	*why = "no random bytes";
 	if (getrandom(cfg.secret, sizeof(cfg.secret), 0) != sizeof(cfg.secret))

@@ -73,6 +73,15 @@ static void name(char *names, size_t size, const char *path)
 	snprintf(names + len, size - len, "%s%s", len ? ", " : "", path);
 }
 
+/* Our own TCP has room for as many connections as it was started with; fewer is a limit like any. */
+static bool outgrows(const struct spate_param *p, const struct spate_config *old,
+		     const struct spate_config *next)
+{
+	return p == &spate_params[SPATE_PARAM_limit_connections] &&
+	       next->backend == SPATE_BACKEND_DPDK &&
+	       next->limits.connections > old->limits.connections;
+}
+
 void spate_config_diff(const struct spate_config *old, const struct spate_config *next,
 		       struct spate_config_changes *out)
 {
@@ -81,7 +90,7 @@ void spate_config_diff(const struct spate_config *old, const struct spate_config
 	     p++) {
 		if (strstr(p->path, "[]") || same(p, (const char *)old, (const char *)next))
 			continue;
-		if (p->apply == SPATE_APPLY_RESTART) {
+		if (p->apply == SPATE_APPLY_RESTART || outgrows(p, old, next)) {
 			out->restart++;
 			name(out->restart_names, sizeof(out->restart_names), p->path);
 		} else {

@@ -31,6 +31,7 @@ struct spate_stream_tcp {
 	struct stream *all;
 	struct listener *listeners;
 	unsigned nlisteners;
+	uint32_t most; /* connections that the engine was made for */
 	bool stopping;
 	const struct spate_stream_app *app; /* of the stream accepted last */
 };
@@ -93,7 +94,7 @@ static bool on_accepted(struct spate_tcp_conn *c, void *ctx)
 	struct spate_worker *w = k->w;
 	struct stream *s = stream_of(c);
 
-	if (w->open_conns >= w->config->max_connections) {
+	if (w->open_conns >= w->config->max_connections || w->open_conns >= l->k->most) {
 		SPATE_COUNT(w->stats, conn_refused);
 		return false;
 	}
@@ -261,6 +262,7 @@ int spate_stream_tcp_open(struct spate_worker *w, struct spate_tcp *t,
 		return err;
 	k->w = w;
 	k->t = t;
+	k->most = w->config->max_connections;
 	k->listeners = calloc(n != 0 ? n : 1, sizeof(*k->listeners));
 	if (k->listeners == NULL)
 		goto fail;

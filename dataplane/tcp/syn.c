@@ -101,6 +101,10 @@ enum spate_tcp_verdict tcp_listen_input(struct spate_tcp *t, struct spate_tcp_li
 		return SPATE_TCP_OK;
 	}
 	c = half_open(t, l, s, hash, s->seq, iss_given ? iss : tcp_isn(t, &s->key));
+	if (c == NULL && !iss_given) {
+		tcp_cookie_send(t, s); /* one may be free when its ACK comes */
+		return SPATE_TCP_OK;
+	}
 	if (c == NULL)
 		return SPATE_TCP_DROP_NO_CONN;
 	tcp_take_syn_options(c, s);

@@ -50,6 +50,20 @@ static void test_listen_workers_and_memory_need_a_restart(void **state)
 	assert_int_equal(c.reload, 0);
 }
 
+#ifdef SPATE_HAVE_DPDK
+/* Our own TCP's memory is reserved at the start. */
+static void test_more_connections_need_a_restart_on_dpdk(void **state)
+{
+#define LIMIT(n)                                                                  \
+	BASE "listen: \"0.0.0.0:81\"\nbackend: dpdk\ndpdk: {ports: [{addresses: " \
+	     "[10.0.0.1/24]}]}\n"                                                 \
+	     "limits: {connections: " n "}\n"
+	assert_string_equal(diff(LIMIT("100"), LIMIT("101")).restart_names, "limits.connections");
+	assert_string_equal(diff(LIMIT("100"), LIMIT("99")).reload_names, "limits.connections");
+#undef LIMIT
+}
+#endif
+
 static void test_every_part_of_a_port_counts(void **state)
 {
 	static const char port[] =
@@ -117,6 +131,9 @@ int main(void)
 		cmocka_unit_test(test_the_same_values_written_differently_are_no_change),
 		cmocka_unit_test(test_origins_timeouts_limits_and_log_are_reloaded),
 		cmocka_unit_test(test_listen_workers_and_memory_need_a_restart),
+#ifdef SPATE_HAVE_DPDK
+		cmocka_unit_test(test_more_connections_need_a_restart_on_dpdk),
+#endif
 		cmocka_unit_test(test_every_part_of_a_port_counts),
 		cmocka_unit_test(test_the_way_of_a_route_counts),
 		cmocka_unit_test(test_a_reload_reads_the_file_again_under_the_same_command_line),

@@ -356,6 +356,16 @@ static void test_max_connections(void **state)
 	assert_true(x.seen_closed);
 }
 
+static void test_no_more_connections_than_at_the_start(void **state)
+{
+	x.config.max_connections = 100; /* a reload; it was opened with 8 */
+	x.w.open_conns = 8;
+	run_ms(5);
+	assert_null(x.s);
+	assert_true(x.seen_closed);
+	x.w.open_conns = 0;
+}
+
 static void test_timer(void **state)
 {
 	run_ms(5);
@@ -496,6 +506,7 @@ int main(void)
 		TEST(test_room_after_full),
 		TEST(test_refused),
 		TEST(test_max_connections),
+		TEST(test_no_more_connections_than_at_the_start),
 		TEST(test_timer),
 		TEST(test_drain),
 		TEST(test_dry_and_woken),
