@@ -318,3 +318,33 @@ def test_bbr_is_what_runs(build, work, folder):
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             cubic, bbr = (done.seconds for done in pool.map(lambda s: s.fetch("/object"), servers))
     assert cubic > 2 * bbr, (cubic, bbr)
+
+
+# argv is the edge's address and port, and what forged sources begin with: 6,000 of them ask for a connection.
+FLOOD = """
+import socket, struct, sys
+edge, port, net = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+dst = socket.inet_aton(edge)
+for i in range(6000):
+    src = socket.inet_aton(f"{net}.{100 + i % 100}")
+    tcp = struct.pack("!HHIIBBHHH", 1024 + i, port, i * 7919, 0, 0x60, 2, 65535, 0, 0) + b"\\2\\4\\5\\xb4"
+    words = struct.unpack("!18H", src + dst + struct.pack("!HH", 6, len(tcp)) + tcp)
+    c = sum(words)
+    c = (c & 0xffff) + (c >> 16)
+    c = ~((c & 0xffff) + (c >> 16)) & 0xffff
+    tcp = tcp[:16] + struct.pack("!H", c) + tcp[18:]
+    s.sendto(struct.pack("!BBHHHBBH", 0x45, 0, 0, 0, 0, 64, 6, 0) + src + dst + tcp, (edge, 0))
+"""
+
+
+def test_a_flood_of_forged_syns_turns_no_viewer_away(edge_over, folder, content):
+    """Fewer connections are allowed than SYNs may be half-open: the flood must not have their places."""
+    edge = edge_over(folder, limits={"connections": 200})
+    place = edge.place
+    host, net = place.hosts[4], place.hosts[4].rpartition(".")[0]
+    subprocess.run(place.ns.command(["/usr/bin/python3", "-c", FLOOD, host, edge.port, net]), check=True, timeout=30)
+    wait_until(lambda: edge.metrics()["tcp_half_open"] == 4096, 10, "the flood")
+    for _ in range(5):
+        assert fetch(place.ns, edge, host) == (0, content)
+    assert edge.metrics()["tcp_cookie_taken"] >= 5

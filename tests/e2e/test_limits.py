@@ -230,3 +230,20 @@ def test_congestion_control_is_the_one_asked_for(edge_over, sample, name):
         said = subprocess.run(["ss", "-tniH", "state", "established", f"sport = :{edge.port}"],
                               capture_output=True, text=True, check=True).stdout
         assert f" {name} " in said, said
+
+
+def test_bytes_behind_the_last_request_keep_no_connection(edge_over, scripted):
+    """A body of unknown length, to somebody who has said more than he wants answered, and leaves as one does."""
+    def unknown(conn, _request):
+        conn.head(transfer_encoding="chunked")
+        for _ in range(5):
+            conn.send("4\r\nbody\r\n")
+            time.sleep(0.1)
+        conn.send("0\r\n\r\n")
+
+    scripted.on("/unknown", unknown)
+    edge = edge_over(scripted)
+    with edge.connect() as c:
+        c.send("GET /unknown HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\nX")
+        assert c.rest().endswith(b"0\r\n\r\n")
+    wait_until(lambda: edge.metrics()["conn_open"] == 0, 5, "all closed")
