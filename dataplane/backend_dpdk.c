@@ -241,6 +241,7 @@ static int dpdk_open(struct spate_worker *w, const void *backend_setup, const ch
 		return -ENOMEM;
 	memset(b, 0, sizeof(*b));
 	b->spin = s->spin;
+	b->sleep_us = SLEEP_MIN_US;
 	b->strays = s->strays;
 	w->backend = b;
 	for (unsigned i = 0; i < s->nifs; i++)
@@ -397,6 +398,8 @@ static void nap(struct spate_worker *w, uint32_t wait_us)
 	}
 	spate_worker_awake(w);
 	read_clock(w);
+	/* What control has woken us for is sent, and timed, now. */
+	spate_tcp_clock(b->tcp, w->now_us);
 }
 
 static void dpdk_turn(struct spate_worker *w, uint32_t wait_us)

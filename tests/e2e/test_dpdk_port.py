@@ -75,9 +75,9 @@ def test_link_and_packets(edge_over, folder, content):
     assert rose["rx_packets"] > 10 and rose["tx_packets"] > SIZE // 1460 and rose["tx_bytes"] > SIZE, rose
 
 
-def on_cpu(edge):
+def on_cpu(edge, worker=0):
     """(seconds that its worker ran, seconds that it could have run while others did)"""
-    task = next(t for t in pathlib.Path(f"/proc/{edge.pid}/task").iterdir() if (t / "comm").read_text() == "spate-0\n")
+    task = next(t for t in pathlib.Path(f"/proc/{edge.pid}/task").iterdir() if (t / "comm").read_text() == f"spate-{worker}\n")
     ran, waited, _ = map(int, (task / "schedstat").read_text().split())
     return ran / 1e9, waited / 1e9
 
@@ -98,3 +98,15 @@ def test_idle_costs_a_core_only_where_asked_to(edge_over, sample, idle):
         assert ran < wall / 2, (ran, wall)
     else:
         assert ran + waited > wall / 2, (ran, waited, wall)
+
+
+@only_af_packet
+@pytest.mark.slow(2)
+def test_who_has_never_had_a_packet_sleeps_too(edge_over, sample):
+    """Three workers and nobody who asks: what little the neighbours say does not come to each."""
+    edge = edge_over(sample, workers=3)
+    time.sleep(0.5)
+    began, before = time.monotonic(), [on_cpu(edge, i)[0] for i in range(3)]
+    time.sleep(1)
+    ran = [on_cpu(edge, i)[0] - before[i] for i in range(3)]
+    assert max(ran) < (time.monotonic() - began) / 3, ran
