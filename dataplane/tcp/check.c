@@ -158,7 +158,7 @@ void spate_tcp_check_all(const struct spate_tcp *t)
 	CHECK(entries == live + tw);
 	CHECK(half == t->half_open);
 	CHECK(waiting == t->path_waiting);
-	if (t->dirty == 0 && t->late == 0 && t->parting == 0) {
+	if (t->dirty == 0 && t->late[0].first == 0 && t->late[1].first == 0 && t->parting == 0) {
 		CHECK(live == t->conns_used);
 		CHECK(runs == t->run_pool.used);
 		CHECK(nodes == t->node_pool.used);

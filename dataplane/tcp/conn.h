@@ -328,8 +328,13 @@ struct spate_tcp {
 	uint32_t now32, now_ms; /* of the same time */
 	const struct tcp_cc_ops *cc;
 	uint32_t dirty, dirty_last; /* index + 1 */
-	uint32_t late;    /* the device had no room: at the next flush, before the others */
-	bool held_up;     /* the one being visited was stopped because of that */
+	/* The device had no room: at the next flush, before the others, in the order in which
+	 * they were stopped; first those who could send nothing, then those who sent something. */
+	struct tcp_late {
+		uint32_t first, last; /* index + 1 */
+	} late[2];
+	bool held_up;     /* the one being visited was stopped because of that, */
+	bool gave;        /* after it had sent payload */
 	uint32_t parting; /* dead, but packets under way may still point into their queues */
 	bool ending;      /* nobody waits for the device any more */
 	struct tcp_entry *table;

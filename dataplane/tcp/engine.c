@@ -206,7 +206,7 @@ uint64_t spate_tcp_wait_us(const struct spate_tcp *t)
 	uint32_t ticks = tcp_wheel_next(&t->wheel);
 	uint64_t at, timer;
 
-	if (t->dirty != 0 || t->late != 0)
+	if (t->dirty != 0 || t->late[0].first != 0 || t->late[1].first != 0)
 		return 0;
 	at = scan_us(t);
 	if (t->parting != 0 && at > PARTING_US)
@@ -257,8 +257,15 @@ static void window_update(struct spate_tcp_conn *c)
 /* To be visited at the next flush, before the others. Keeps F_DIRTY. */
 static void visit_late(struct spate_tcp_conn *c)
 {
-	c->dirty_next = c->t->late;
-	c->t->late = tcp_conn_index(c) + 1;
+	struct tcp_late *l = &c->t->late[c->t->gave];
+	uint32_t ref = tcp_conn_index(c) + 1;
+
+	c->dirty_next = 0;
+	if (l->first == 0)
+		l->first = ref;
+	else
+		tcp_conn_at(c->t, l->last - 1)->dirty_next = ref;
+	l->last = ref;
 }
 
 /*
@@ -279,7 +286,7 @@ static void visit(struct spate_tcp_conn *c)
 		if (!(c->flags & F_DEAD) && tcp_synced(c))
 			window_update(c);
 	}
-	c->t->held_up = false;
+	c->t->held_up = c->t->gave = false;
 	if (!(c->flags & F_DEAD))
 		tcp_output(c);
 	if ((c->flags & F_ENDED) && (c->flags & F_EOF_TOLD) && !(c->flags & F_DEAD)) {
@@ -381,14 +388,16 @@ void spate_tcp_flush(struct spate_tcp *t)
 	}
 	if (t->parting != 0)
 		visit_parting(t);
-	uint32_t late = t->late;
+	struct tcp_late late[2] = {t->late[0], t->late[1]};
 
-	t->late = 0;
-	while (late != 0) {
-		struct spate_tcp_conn *c = tcp_conn_at(t, late - 1);
+	memset(t->late, 0, sizeof(t->late));
+	for (unsigned i = 0; i < 2; i++) {
+		for (uint32_t ref = late[i].first, next; ref != 0; ref = next) {
+			struct spate_tcp_conn *c = tcp_conn_at(t, ref - 1);
 
-		late = c->dirty_next;
-		visit(c);
+			next = c->dirty_next;
+			visit(c);
+		}
 	}
 	while (t->dirty != 0) {
 		struct spate_tcp_conn *c = tcp_conn_at(t, t->dirty - 1);

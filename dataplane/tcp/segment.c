@@ -181,8 +181,10 @@ bool tcp_emit(struct spate_tcp_conn *c, uint32_t seq, uint32_t len, uint8_t flag
 
 	put_tcp(p, &h);
 	tx->nfrags = 0;
-	if (len != 0)
+	if (len != 0) {
 		put_payload(tx, cut, len);
+		t->gave = true;
+	}
 	finish(t, tx, c->l2_len, c->l3_len, 20 + opts, c->phsum, len,
 	       fresh && (c->flags & F_ECN) ? ECT0 : 0, len > c->mss ? c->mss : 0);
 	spate_txq_push(c->txq);
