@@ -28,8 +28,10 @@
  *
  * Payload frags point into memory that may be reused once TCP has released it. That is safe
  * without a completion: bytes are only released when acknowledged, so a copy still in the
- * device's queue can only be a retransmission, which the receiver throws away. Whoever gives up
- * what was not acknowledged (a connection that is aborted) asks the port first:
+ * device's queue can only be a retransmission, which the receiver throws away. (A receiver that
+ * acknowledges what has not reached it may get bytes of another object in their stead: what it
+ * could have asked for as well.) Whoever gives up what was not acknowledged (a connection that is
+ * aborted) asks the port first:
  *
  *   mark = port->ops->tx_mark(port, queue)        all that was handed to tx() up to now
  *   port->ops->tx_past(port, queue, mark)         true: the device has let go of it
