@@ -8,7 +8,7 @@
  *
  * As in ring.c each side keeps the other's index as it last saw it.
  */
-#include "dataplane/log_ring.h"
+#include "spate/log_ring.h"
 
 #include <errno.h>
 #include <stdlib.h>

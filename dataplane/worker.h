@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#include "dataplane/log_ring.h"
+#include "spate/log_ring.h"
 #include "dataplane/stream/stream.h"
 #include "dataplane/stream/watch.h"
 #include "dataplane/util/pool.h"

@@ -1,5 +1,5 @@
 /*
- * access.h: the access log's writer. Workers fill rings (dataplane/log_ring.h); this empties them
+ * access.h: the access log's writer. Workers fill rings (spate/log_ring.h); this empties them
  * from the control loop, formats lines into two buffers and writes one while the other fills.
  *
  *   spate_access_create(&log, &setup)        at start, once; the sink may be "off"
@@ -24,7 +24,7 @@
 
 #include "control/log/format.h"
 #include "control/loop.h"
-#include "dataplane/log_ring.h"
+#include "spate/log_ring.h"
 #include "spate/stats.h"
 
 struct spate_access;

@@ -1,5 +1,5 @@
 /*
- * format.h: one access record (dataplane/log_ring.h) to one line, newline included. Plain
+ * format.h: one access record (spate/log_ring.h) to one line, newline included. Plain
  * functions: no state, no I/O.
  *
  *   spate_log_format(SPATE_LOG_LINE_JSON, rec, &text)  -> true, or false when text had no room
@@ -13,7 +13,7 @@
 #include <stdbool.h>
 
 #include "control/log/text.h"
-#include "dataplane/log_ring.h"
+#include "spate/log_ring.h"
 
 enum spate_log_format {
 	/*

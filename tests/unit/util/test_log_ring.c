@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "dataplane/log_ring.h"
+#include "spate/log_ring.h"
 
 #define HEAD sizeof(struct spate_log_record)
 
