@@ -9,6 +9,7 @@
  * From top to bottom: the application, configuration, time, words of a line, inject, expect,
  * checks, steps, files.
  */
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,11 +28,13 @@ static struct {
 	struct spate_tcp_config cfg;
 	uint16_t mtu;
 	uint32_t isn, iss, iss_before; /* the peer's, ours, ours of the connection before */
+	uint32_t first_iss;            /* what ours shall be at first */
 	bool have_iss;
 	uint64_t now, last_sent;
 	struct spate_tcp_conn *c;
 	struct spate_sendq q;
 	bool have_queue, paused, eof, closed, refuse;
+	size_t room; /* bytes the application takes until it is full */
 	enum spate_tcp_close_why why;
 	uint64_t rcvd, queued;
 	unsigned timers;
@@ -79,6 +82,9 @@ static size_t data(struct spate_tcp_conn *c, const uint8_t *p, size_t n)
 {
 	if (x.paused)
 		return 0;
+	if (n > x.room)
+		n = x.room;
+	x.room -= n;
 	for (size_t i = 0; i < n; i++)
 		if (p[i] != (uint8_t)(x.rcvd + i))
 			fail("byte %llu of the stream is wrong", (unsigned long long)(x.rcvd + i));
@@ -165,6 +171,10 @@ static void set(const char *key, uint32_t v)
 		x.isn = v;
 		return;
 	}
+	if (strcmp(key, "iss") == 0) {
+		x.first_iss = v;
+		return;
+	}
 	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
 		if (strcmp(key, keys[i].name) == 0) {
 			memcpy((uint8_t *)&x.cfg + keys[i].off, &v, keys[i].bytes);
@@ -173,21 +183,33 @@ static void set(const char *key, uint32_t v)
 	fail("no such key: %s", key);
 }
 
-static void up(void)
+static void plain(struct spate_tcp_config *cfg)
+{
+	spate_tcp_config_init(cfg);
+	cfg->max_conns = 16;
+	cfg->max_time_wait = 16;
+	cfg->pacing = false;
+	cfg->hystart = false;
+	cfg->ecn = false;
+	cfg->keepalive_s = 0;
+	cfg->rcv_buf = 65535;
+	memset(cfg->secret, 7, sizeof cfg->secret);
+}
+
+static void start(const struct spate_tcp_config *cfg)
 {
 	struct host_setup s = {.id = ME, .mtu = x.mtu};
 	struct spate_addr any = {.port = 80};
 	struct spate_tcp_listener *l;
 
-	if (x.up)
-		return;
-	x.up = true;
-	s.tcp = x.cfg;
+	s.tcp = *cfg;
 	host_init(&x.h, &s);
 	host_clock(&x.h, x.now);
 	if (spate_tcp_listen(x.h.t, &any, &user, NULL, &l) != 0)
 		fail("listen");
 }
+
+static void up(bool client);
 
 /* --- time --- */
 
@@ -306,7 +328,7 @@ static void inject(char *rest)
 	uint16_t sport = 1024, dport = x.my_port, urg = 0;
 	uint8_t doff = 0;
 
-	up();
+	up(false);
 	while ((w = word(&rest)) != NULL) {
 		if (strcmp(w, "ack") == 0) {
 			x.ack_said = number(&rest);
@@ -764,14 +786,22 @@ static void quote(char *rest, bool big)
 {
 	struct spate_addr local, peer;
 	uint8_t tcp[8];
-	uint32_t seq = number(&rest), v = number(&rest);
+	uint32_t seq = number(&rest), v = number(&rest), from = x.my_port, to = 1024, id = PEER;
+	char *w;
 
+	while ((w = word(&rest)) != NULL) {
+		if (strcmp(w, "dport") == 0)
+			from = number(&rest);
+		else if (strcmp(w, "port") == 0)
+			to = number(&rest);
+		else if (strcmp(w, "host") == 0)
+			id = number(&rest);
+		else
+			fail("quote: %s?", w);
+	}
 	host_addr(ME, x.v6, 0, &local);
-	host_addr(PEER, x.v6, 0, &peer);
-	tcp[0] = (uint8_t)(x.my_port >> 8);
-	tcp[1] = (uint8_t)x.my_port;
-	tcp[2] = 1024 >> 8;
-	tcp[3] = 0;
+	host_addr(id, x.v6, 0, &peer);
+	put32(tcp, from << 16 | to);
 	put32(tcp + 4, seq + x.iss);
 	if (big) {
 		if (spate_tcp_packet_too_big(x.h.t, local.ip, peer.ip, tcp, v)) {
@@ -782,6 +812,53 @@ static void quote(char *rest, bool big)
 		spate_tcp_unreachable(x.h.t, local.ip, peer.ip, tcp, v);
 	}
 	settle();
+}
+
+/* ADDR, or the script's. */
+static int connect_to(const char *addr)
+{
+	struct spate_addr peer;
+
+	host_addr(PEER, x.v6, 1024, &peer);
+	if (addr != NULL && inet_pton(AF_INET6, addr, peer.ip) != 1)
+		fail("connect: %s is no address", addr);
+	x.c = NULL;
+	return spate_tcp_connect(x.h.t, NULL, &peer, &user, &x.c);
+}
+
+/*
+ * Where our numbers start is the clock and a secret of the tuple (RFC 6528). So an engine that is
+ * thrown away says it, and the clock goes on until they start where they shall.
+ */
+static void up(bool client)
+{
+	struct spate_tcp_config cfg;
+	struct seen s = {0};
+	uint64_t now = x.now;
+	char syn[] = "S 0";
+
+	if (x.up)
+		return;
+	x.up = true;
+	plain(&cfg);
+	cfg.port_low = x.cfg.port_low;
+	cfg.port_high = x.cfg.port_high;
+	start(&cfg);
+	if (client)
+		connect_to(NULL);
+	else
+		inject(syn);
+	settle();
+	if (!look())
+		fail("no SYN");
+	parse(&s);
+	host_finish(&x.h);
+	x.now = now + (uint64_t)(uint32_t)(x.first_iss - s.seq) * 4;
+	x.frame_len = 0;
+	x.iss = x.ts_last = 0;
+	x.have_iss = x.have_ts = x.closed = false;
+	x.my_port = 80;
+	start(&x.cfg);
 }
 
 static void send_bytes(uint32_t n)
@@ -820,7 +897,7 @@ static void step(char *line)
 		set(key, number(&rest));
 		return;
 	}
-	up();
+	up(strcmp(w, "connect") == 0);
 	if (strcmp(w, "<") == 0) {
 		inject(rest);
 	} else if (strcmp(w, ">") == 0) {
@@ -836,15 +913,14 @@ static void step(char *line)
 	} else if (strcmp(w, "open") == 0) {
 		open_conn(rest);
 	} else if (strcmp(w, "connect") == 0) {
-		struct spate_addr peer;
+		char *fails = word(&rest), *addr = NULL;
 
-		char *fails = word(&rest);
-		struct spate_tcp_conn *c = NULL;
-
-		host_addr(PEER, x.v6, 1024, &peer);
-		if ((spate_tcp_connect(x.h.t, NULL, &peer, &user, &c) != 0) != (fails != NULL))
+		if (fails != NULL && strcmp(fails, "to") == 0) {
+			addr = need(&rest);
+			fails = word(&rest);
+		}
+		if ((connect_to(addr) != 0) != (fails != NULL))
 			fail("connect: %s", fails != NULL ? "it did not fail" : "it failed");
-		x.c = c;
 		settle();
 	} else if (strcmp(w, "wait") == 0) {
 		pass(number(&rest) * 1000ull, false);
@@ -863,6 +939,12 @@ static void step(char *line)
 		x.paused = true;
 	} else if (strcmp(w, "resume") == 0) {
 		x.paused = false;
+		x.room = SIZE_MAX;
+		spate_tcp_resume(x.c);
+		settle();
+	} else if (strcmp(w, "take") == 0) {
+		x.paused = false;
+		x.room = number(&rest);
 		spate_tcp_resume(x.c);
 		settle();
 	} else if (strcmp(w, "timer") == 0) {
@@ -942,17 +1024,10 @@ static void step(char *line)
 static void begin(void)
 {
 	memset(&x.up, 0, offsetof(__typeof__(x), file) - offsetof(__typeof__(x), up));
-	spate_tcp_config_init(&x.cfg);
-	x.cfg.max_conns = 16;
-	x.cfg.max_time_wait = 16;
-	x.cfg.pacing = false;
-	x.cfg.hystart = false;
-	x.cfg.ecn = false;
-	x.cfg.keepalive_s = 0;
-	x.cfg.rcv_buf = 65535;
-	memset(x.cfg.secret, 7, sizeof x.cfg.secret);
+	plain(&x.cfg);
 	x.mtu = 1500;
-	x.isn = 0xfffffc00; /* so that numbers wrap within the first kilobyte */
+	x.room = SIZE_MAX;
+	x.isn = x.first_iss = 0xfffffc00; /* so that numbers wrap within the first kilobyte */
 	x.now = 3600000000ull;
 	x.my_port = 80;
 }
