@@ -86,6 +86,7 @@ int spate_tcp_create(struct spate_tcp **out, const struct spate_tcp_config *cfg,
 	memset(t, 0, sizeof *t);
 	t->cfg = *cfg;
 	t->cfg.pacing |= cfg->cc == SPATE_TCP_BBR; /* BBR is nothing without */
+	t->cfg.ecn &= cfg->cc != SPATE_TCP_BBR;    /* v1 does not answer ECE (RFC 3168 6.1.2) */
 	t->lower = *lower;
 	t->env = env;
 	t->cc = cfg->cc == SPATE_TCP_BBR ? &tcp_bbr_ops : &tcp_cubic_ops;
