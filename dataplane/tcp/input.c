@@ -120,9 +120,11 @@ enum spate_tcp_verdict tcp_segment(struct spate_tcp_conn *c, struct tcp_seg *s)
 		s->wnd = (uint16_t)(s->wnd >> c->snd_scale); /* not scaled on a SYN */
 	}
 	if ((c->flags & F_TS) && !(s->flags & TCP_RST)) {
-		if (!s->has_ts)
+		/* A SYN that has none gets its challenge below: a MUST (RFC 5961 4.2), and to drop
+		 * what has none is a SHOULD (RFC 7323 3.2). */
+		if (!s->has_ts && !(s->flags & TCP_SYN))
 			return SPATE_TCP_DROP_NO_TIMESTAMP;
-		if (paws_rejects(c, s)) {
+		if (s->has_ts && paws_rejects(c, s)) {
 			tcp_challenge(c);
 			return SPATE_TCP_DROP_PAWS;
 		}
