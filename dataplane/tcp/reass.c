@@ -172,8 +172,12 @@ static bool store(struct spate_tcp_conn *c, uint32_t start, const uint8_t *p, ui
 		} else {
 			uint32_t skip = i->end - start;
 
-			if (seq_leq(end, i->end))
+			if (seq_leq(end, i->end)) {
+				/* What came was in it, all or the rest: the latest (RFC 2018 4),
+				 * and what a DSACK is followed by (RFC 2883 4 (4)). */
+				i->stamp = ++c->island_stamp;
 				break;
+			}
 			start += skip;
 			p += skip;
 			upto = i->next != NULL ? seq_min(end, i->next->start) : end;
