@@ -110,6 +110,9 @@ enum spate_tcp_verdict tcp_segment(struct spate_tcp_conn *c, struct tcp_seg *s)
 	if (c->state == SPATE_TCP_SYN_RCVD && (s->flags & TCP_SYN) && s->seq + 1 == c->rcv_nxt) {
 		if (!(s->flags & TCP_ACK)) {
 			c->flags |= F_SEND_SYN; /* ours was lost */
+			/* Or theirs, for what it asked (RFC 3168 6.1.1). */
+			if ((s->flags & (TCP_ECE | TCP_CWR)) != (TCP_ECE | TCP_CWR))
+				c->flags &= ~F_ECN;
 			if (c->retries == 0)
 				c->retries = TCP_NO_SAMPLE; /* the ACK may be for either (Karn) */
 			tcp_dirty(c);

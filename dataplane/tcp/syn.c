@@ -151,7 +151,8 @@ enum spate_tcp_verdict tcp_syn_sent_input(struct spate_tcp_conn *c, struct tcp_s
 		c->flags |= F_SEND_SYN;
 		return SPATE_TCP_OK;
 	}
-	if (t->cfg.ecn && (s->flags & (TCP_ECE | TCP_CWR)) == TCP_ECE)
+	/* Nothing is marked once a SYN of ours did not ask (RFC 3168 6.1.1). */
+	if (t->cfg.ecn && c->retries == 0 && (s->flags & (TCP_ECE | TCP_CWR)) == TCP_ECE)
 		c->flags |= F_ECN;
 	c->snd_una = s->ack;
 	tcp_established(c);
