@@ -96,7 +96,7 @@ void tcp_time_wait_expire(struct spate_tcp *t)
 }
 
 /* RFC 6191, and RFC 1122 4.2.2.13 for peers without timestamps. */
-static bool may_reuse(const struct tcp_tw *w, const struct tcp_seg *s)
+static bool may_reuse(const struct spate_tcp *t, const struct tcp_tw *w, const struct tcp_seg *s)
 {
 	if ((s->flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
 		return false;
@@ -107,7 +107,7 @@ static bool may_reuse(const struct tcp_tw *w, const struct tcp_seg *s)
 	}
 	/* What is left of the old one has no timestamps, and the new one will drop what has none.
 	 */
-	return (!w->ts && s->has_ts) || seq_lt(w->rcv_nxt, s->seq);
+	return (!w->ts && s->has_ts && t->cfg.timestamps) || seq_lt(w->rcv_nxt, s->seq);
 }
 
 static void answer(struct spate_tcp *t, struct tcp_tw *w, const struct tcp_seg *s)
@@ -163,7 +163,7 @@ enum spate_tcp_verdict tcp_time_wait_input(struct spate_tcp *t, struct tcp_tw *w
 	/* RFC 1337: a reset must not end it early. */
 	if (s->flags & TCP_RST)
 		return SPATE_TCP_DROP_TIME_WAIT;
-	l = may_reuse(w, s) ? tcp_find_listener(t, &s->key) : NULL;
+	l = may_reuse(t, w, s) ? tcp_find_listener(t, &s->key) : NULL;
 	if (l != NULL) {
 		uint32_t iss = tcp_isn(t, &s->key), hash = w->hash;
 
