@@ -444,8 +444,8 @@ void spate_tcp_unlisten(struct spate_tcp *t, struct spate_tcp_listener *l)
 	free(l);
 }
 
-/* RFC 6056 3.3.4 in the form of double hash: an offset per destination, a counter, and a look who
- * is there. */
+/* RFC 6056 3.3.3 (algorithm 3): an offset per destination, a common counter, and a look who is
+ * there. */
 static bool choose_port(struct spate_tcp *t, struct tcp_tuple *k, const struct spate_addr *peer)
 {
 	uint32_t low = t->cfg.port_low, n = t->cfg.port_high - low + 1u;
@@ -466,6 +466,17 @@ static bool choose_port(struct spate_tcp *t, struct tcp_tuple *k, const struct s
 	return false;
 }
 
+/* A group, everybody or nobody (RFC 9293 MUST-46, RFC 1122 3.2.1.3). A subnet's broadcast address
+ * is for net/ to know. */
+static bool no_host(const uint8_t ip[16])
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff}, zero[16];
+
+	if (memcmp(ip, mapped, 12) != 0)
+		return ip[0] == 0xff || memcmp(ip, zero, 16) == 0;
+	return (ip[12] & 0xf0) == 0xe0 || get32(ip + 12) == 0 || get32(ip + 12) == UINT32_MAX;
+}
+
 int spate_tcp_connect(struct spate_tcp *t, const struct spate_addr *local,
 		      const struct spate_addr *peer, const struct spate_tcp_user *user,
 		      struct spate_tcp_conn **out)
@@ -475,6 +486,8 @@ int spate_tcp_connect(struct spate_tcp *t, const struct spate_addr *local,
 	struct spate_tcp_conn *c;
 	struct tcp_tw *tw;
 
+	if (no_host(peer->ip))
+		return -EADDRNOTAVAIL;
 	memcpy(k.peer_ip, peer->ip, 16);
 	if (local != NULL && memcmp(local->ip, zero, 16) != 0)
 		memcpy(k.local_ip, local->ip, 16);

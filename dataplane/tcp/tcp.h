@@ -209,8 +209,9 @@ int spate_tcp_listen(struct spate_tcp *t, const struct spate_addr *addr,
 void spate_tcp_unlisten(struct spate_tcp *t,
 			struct spate_tcp_listener *l); /* its half-open ones are reset */
 
-/* local may be NULL, or have a zero address or port: chosen here. 0, -ENETUNREACH, -EADDRINUSE,
- * -ENOMEM; then nothing was made. On success the SYN leaves with the next flush. */
+/* local may be NULL, or have a zero address or port: chosen here. 0, -EADDRNOTAVAIL (peer is a
+ * multicast, the limited broadcast or the unspecified address), -ENETUNREACH, -EADDRINUSE, -ENOMEM;
+ * then nothing was made. On success the SYN leaves with the next flush. */
 int spate_tcp_connect(struct spate_tcp *t, const struct spate_addr *local,
 		      const struct spate_addr *peer, const struct spate_tcp_user *user,
 		      struct spate_tcp_conn **out);
