@@ -57,11 +57,11 @@ static void cumulative(struct spate_tcp_conn *c, const struct tcp_seg *s, struct
 		tcp_state_after_fin_acked(c);
 }
 
-/* RFC 5681 section 2: the definition of a duplicate. */
-static bool duplicate(const struct spate_tcp_conn *c, const struct tcp_seg *s, uint32_t wnd_before)
+/* RFC 5681 section 2: the definition of a duplicate, but for (a), that something is out. */
+static bool repeats(const struct spate_tcp_conn *c, const struct tcp_seg *s, uint32_t wnd_before)
 {
 	return s->ack == c->snd_una && s->len == 0 && !(s->flags & (TCP_SYN | TCP_FIN)) &&
-	       c->snd_wnd == wnd_before && c->snd_una != c->snd_nxt;
+	       c->snd_wnd == wnd_before;
 }
 
 /*
@@ -99,7 +99,8 @@ enum spate_tcp_verdict tcp_ack_input(struct spate_tcp_conn *c, const struct tcp_
 	}
 	take_window(c, s);
 	a.ece = (s->flags & TCP_ECE) && (c->flags & F_ECN);
-	dup = duplicate(c, s, wnd_before);
+	a.repeats = repeats(c, s, wnd_before);
+	dup = a.repeats && c->snd_una != c->snd_nxt;
 	if (a.acked == 0 && s->nsack == 0 && !dup && !a.ece && !(c->flags & F_TLP_OUT)) {
 		if (c->snd_una == c->snd_nxt || c->snd_wnd == 0)
 			answered(c);

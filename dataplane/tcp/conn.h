@@ -303,6 +303,7 @@ struct tcp_ack {
 	uint32_t rtt_us;       /* 0: no sample */
 	uint32_t fack;         /* highest end delivered by this ACK */
 	bool reordered, dsack, ece, spurious, any;
+	bool repeats; /* the ACK before, and nothing else */
 	bool left;    /* this ACK ended a recovery */
 	bool timeout; /* it came after a timeout, and before all of that was repaired */
 	/* rate sample (Cheng, Cardwell: delivery rate estimation); interval 0: none */

@@ -198,6 +198,16 @@ uint32_t tcp_reno_loss(struct spate_tcp_conn *c, const struct tcp_ack *a, bool d
 	return r->end - r->start;
 }
 
+/* Does a DSACK say that both copies of the probe have come? BSD's kin leave its FIN out. */
+static bool probe_came_twice(const struct spate_tcp_conn *c, const struct tcp_ack *a,
+			     const struct tcp_seg *s)
+{
+	uint32_t fin = (c->flags & F_FIN_SENT) && c->tlp_end == c->snd_nxt;
+
+	return a->dsack && seq_lt(s->sack[0][0], c->tlp_end) &&
+	       seq_leq(c->tlp_end - fin, s->sack[0][1]);
+}
+
 /* RFC 8985 section 7.4. */
 void tcp_tlp_ack(struct spate_tcp_conn *c, const struct tcp_ack *a, const struct tcp_seg *s)
 {
@@ -205,9 +215,11 @@ void tcp_tlp_ack(struct spate_tcp_conn *c, const struct tcp_ack *a, const struct
 
 	if (!(c->flags & F_TLP_OUT) || !ends)
 		return;
-	if ((c->flags & F_TLP_REXMIT) && !a->dsack) {
-		if (s->ack == c->tlp_end && (a->acked != 0 || s->nsack != 0))
-			return; /* either copy may have arrived; what comes next tells */
+	if ((c->flags & F_TLP_REXMIT) && !probe_came_twice(c, a, s)) {
+		/* Either copy may have arrived. An ACK that only repeats the one before tells, or
+		 * one that goes beyond; bytes or a window of the peer's say nothing about it. */
+		if (s->ack == c->tlp_end && (!a->repeats || s->nsack != 0))
+			return;
 		if (s->ack != c->tlp_end) {
 			/* Only one copy arrived: the probe repaired a loss, which counts as one. */
 			tcp_count(c->t, SPATE_TCP_TLP_RECOVERED, 1);
