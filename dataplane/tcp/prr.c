@@ -5,10 +5,12 @@
  */
 #include "dataplane/tcp/conn.h"
 
+/* RecoverFS (section 6.1) is what may still be delivered: what was SACKed before is none of it.
+ * What the ACK that starts recovery delivers is, and is put back by who knows that ACK. */
 void tcp_prr_start(struct spate_tcp_conn *c)
 {
 	c->prr_delivered = c->prr_out = 0;
-	c->prr_fs = max32(c->snd_nxt - c->snd_una, 1);
+	c->prr_fs = max32(c->snd_nxt - c->snd_una - c->sacked_out, 1);
 }
 
 void tcp_prr_ack(struct spate_tcp_conn *c, const struct tcp_ack *a)

@@ -129,6 +129,12 @@ static void leave(struct spate_tcp_conn *c)
 	c->t->cc->event(c, CC_RECOVERED);
 }
 
+static void enter_by_ack(struct spate_tcp_conn *c, const struct tcp_ack *a)
+{
+	tcp_enter_recovery(c);
+	c->prr_fs += a->delivered;
+}
+
 void tcp_recovery_ack(struct spate_tcp_conn *c, struct tcp_ack *a, const struct tcp_seg *s)
 {
 	if (spurious(c, a, s)) {
@@ -145,7 +151,7 @@ void tcp_recovery_ack(struct spate_tcp_conn *c, struct tcp_ack *a, const struct 
 	switch (c->ca) {
 	case CA_OPEN:
 		if (c->lost_out != 0) {
-			tcp_enter_recovery(c);
+			enter_by_ack(c, a);
 		} else if (a->ece && !a->left) {
 			tcp_enter_cwr(c);
 			tcp_count(c->t, SPATE_TCP_ECN_REDUCED, 1);
@@ -153,7 +159,7 @@ void tcp_recovery_ack(struct spate_tcp_conn *c, struct tcp_ack *a, const struct 
 		break;
 	case CA_CWR:
 		if (c->lost_out != 0)
-			tcp_enter_recovery(c);
+			enter_by_ack(c, a);
 		break;
 	default:
 		break;
