@@ -132,8 +132,11 @@ struct tcp_cubic {
 		};
 	};
 	uint32_t w_max; /* bytes; 0: no reduction yet */
-	uint32_t undo_w_max;
-	bool in_epoch, hs_done;
+	/* As they were before the last reduction. */
+	uint32_t undo_w_max, undo_epoch_ms;
+	float undo_k, undo_w_est;
+	uint32_t undo_cwnd_prior : 24; /* in units of 64 bytes */
+	uint32_t undo_in_epoch : 1, in_epoch : 1, hs_done : 1;
 };
 
 struct tcp_bbr {

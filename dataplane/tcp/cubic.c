@@ -7,6 +7,8 @@
 #define BETA    0.7
 #define ALPHA   (3.0 * (1.0 - BETA) / (1.0 + BETA))
 
+#define CUBIC_PRIOR 64u /* a unit of undo_cwnd_prior: cwnd is at most 2^30 */
+
 static void cubic_init(struct spate_tcp_conn *c)
 {
 	c->cc.cubic = (struct tcp_cubic){.hs_done = !c->t->cfg.hystart};
@@ -14,11 +16,35 @@ static void cubic_init(struct spate_tcp_conn *c)
 	c->cc.cubic.hs.window_end = c->snd_nxt;
 }
 
+/* RFC 9438 4.9: what a reduction changes, for when it turns out to have been wrong. In the first
+ * slow start there is no curve yet. */
+static void remember(struct tcp_cubic *q)
+{
+	q->undo_w_max = q->w_max;
+	q->undo_in_epoch = q->in_epoch;
+	if (!q->hs_done)
+		return;
+	q->undo_epoch_ms = q->epoch_ms;
+	q->undo_k = q->k;
+	q->undo_w_est = (float)q->w_est;
+	q->undo_cwnd_prior = min32((q->cwnd_prior + CUBIC_PRIOR - 1) / CUBIC_PRIOR, (1u << 24) - 1);
+}
+
+static void restore(struct tcp_cubic *q)
+{
+	q->w_max = q->undo_w_max;
+	q->in_epoch = q->undo_in_epoch;
+	q->epoch_ms = q->undo_epoch_ms;
+	q->k = q->undo_k;
+	q->w_est = q->undo_w_est;
+	q->cwnd_prior = q->undo_cwnd_prior * CUBIC_PRIOR;
+}
+
 static uint32_t cubic_ssthresh(struct spate_tcp_conn *c)
 {
 	struct tcp_cubic *q = &c->cc.cubic;
 
-	q->undo_w_max = q->w_max;
+	remember(q);
 	q->hs_done = true;
 	q->w_est = 0;
 	q->cwnd_prior = c->cwnd;
@@ -146,8 +172,7 @@ static void cubic_event(struct spate_tcp_conn *c, int what)
 	if (what == CC_UNDO && c->ssthresh == UINT32_MAX) {
 		cubic_init(c); /* nothing was lost yet: slow start goes on, and must find its end */
 	} else if (what == CC_UNDO) {
-		q->w_max = max32(q->w_max, q->undo_w_max);
-		q->in_epoch = false;
+		restore(q);
 	} else if (what == CC_RTO) {
 		q->in_epoch = false; /* 4.8: the next epoch starts with what the timeout left */
 	}
