@@ -204,14 +204,12 @@ uint32_t tcp_reno_loss(struct spate_tcp_conn *c, const struct tcp_ack *a, bool d
 	return r->end - r->start;
 }
 
-/* Does a DSACK say that both copies of the probe have come? BSD's kin leave its FIN out. */
+/* Does a DSACK say that both copies of the probe have come? Of a FIN it need not: nothing follows
+ * that could be too much. */
 static bool probe_came_twice(const struct spate_tcp_conn *c, const struct tcp_ack *a,
 			     const struct tcp_seg *s)
 {
-	uint32_t fin = (c->flags & F_FIN_SENT) && c->tlp_end == c->snd_nxt;
-
-	return a->dsack && seq_lt(s->sack[0][0], c->tlp_end) &&
-	       seq_leq(c->tlp_end - fin, s->sack[0][1]);
+	return a->dsack && seq_lt(s->sack[0][0], c->tlp_end) && seq_leq(c->tlp_end, s->sack[0][1]);
 }
 
 /* RFC 8985 section 7.4. */
