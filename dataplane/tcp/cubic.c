@@ -136,8 +136,10 @@ static void cubic_ack(struct spate_tcp_conn *c, const struct tcp_ack *a)
 
 	if (c->ca == CA_RECOVERY || c->ca == CA_CWR || acked == 0 || a->left || !limited(c, a))
 		return;
-	if (a->ece)
-		return; /* after a timeout too (RFC 3168 6.1.2) */
+	/* After a timeout too (RFC 3168 6.1.2); but who has had no chance to hear of it, as CWR
+	 * goes with new data only, would hold us at a segment a round trip. */
+	if (a->ece && !(c->flags & F_CWR))
+		return;
 	if (c->cwnd < c->ssthresh) {
 		/* What was SACKed before the timeout is no new sign of room (RFC 5681 3.1). */
 		if (a->timeout)
