@@ -567,6 +567,9 @@ static int start(struct run *r)
 	const char *why = NULL;
 	int rc;
 
+	rc = spate_key_secret();
+	if (rc < 0)
+		return cannot("no random bytes", NULL, rc);
 	rc = spate_loop_create(&r->loop, 0);
 	if (rc < 0)
 		return cannot("io_uring", NULL, rc);

@@ -37,11 +37,17 @@
 
 struct spate_cache;
 
-/* XXH3-128 of the normalised key (path?query as http/uri.h leaves it). */
+/*
+ * XXH3-128 of the normalised key (path?query as http/uri.h leaves it), under a secret of the
+ * process: good within it, and never to be written down. Nothing else is compared, so an edge calls
+ * spate_key_secret once, before there are threads (-EIO: no random bytes); without it keys are those
+ * of xxHash's own secret, which tests and benches may have.
+ */
 struct spate_key {
 	uint64_t lo, hi;
 };
 
+int spate_key_secret(void);
 struct spate_key spate_key_of(const void *bytes, size_t len);
 
 enum spate_object_state {
