@@ -1,8 +1,8 @@
 /*
  * arp.c: RFC 826, with the checks that keep a stranger from moving our neighbours at will: only
  * answers to our questions and requests for our addresses teach something new; other claims only
- * update what we use already. Claims to an address of ours are answered once a second at most
- * (RFC 5227 2.4, defend).
+ * update what we use already. Claims to an address of ours are answered once in ten seconds at
+ * most (RFC 5227 2.4 (c)).
  */
 #include "dataplane/net/internal.h"
 
@@ -76,7 +76,7 @@ enum spate_net_verdict spate_net_arp_input(struct spate_net *n, const struct vie
 
 	if (claimed != NULL) {
 		if (memcmp(sender_mac, n->iface[v->iface].mac, 6) != 0 &&
-		    claimed->iface == v->iface && spate_net_bucket_take(&n->defend, n->now_us))
+		    claimed->iface == v->iface && spate_net_may_defend(n, claimed))
 			spate_net_arp_announce(n, v->iface, sender + 12);
 		return SPATE_NET_DROP_ARP_CONFLICT;
 	}

@@ -54,6 +54,7 @@ struct address {
 	uint8_t prefix; /* 0..128, IPv4 counted from 96 */
 	uint8_t iface;
 	bool link_local;
+	uint64_t defend_us; /* not defended again before */
 };
 
 struct route {
@@ -87,8 +88,9 @@ struct iface {
 	uint16_t mtu6; /* of IPv6: a router may lower it */
 	uint8_t l2_len;
 	bool quiet;
-	bool up;           /* when the link was last looked at (link.c) */
-	uint8_t announces; /* to be made yet */
+	bool up;              /* when the link was last looked at (link.c) */
+	uint8_t announces;    /* to be made yet, */
+	uint64_t announce_us; /* the next one then */
 	uint64_t mac_cmp;  /* mac in the low six bytes of a little-endian load */
 	struct routers routers;
 };
@@ -126,7 +128,7 @@ struct spate_net {
 	struct spate_net_setup setup;
 	struct bucket ask,
 		ask_known; /* questions: for strangers; for who is known, and next hops */
-	struct bucket icmp, mld, defend;
+	struct bucket icmp, mld;
 	struct bucket post,
 		post_event; /* to the board: of the link; what anybody may make us say */
 
@@ -335,6 +337,11 @@ const struct route *spate_net_route_find(const struct spate_net *n, const uint8_
 const struct route *spate_net_route_on(const struct spate_net *n, unsigned iface,
 				       const uint8_t dst[16]);
 const struct address *spate_net_address_find(const struct spate_net *n, const uint8_t ip[16]);
+/*
+ * Another host claims it: shall we object? Not twice within ten seconds, or two hosts that both
+ * defend go on for ever (RFC 5227 2.4 (c)).
+ */
+bool spate_net_may_defend(struct spate_net *n, const struct address *a);
 /* The best source address towards dst on iface, or NULL. */
 const struct address *spate_net_source(const struct spate_net *n, unsigned iface,
 				       const uint8_t dst[16]);

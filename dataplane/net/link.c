@@ -5,8 +5,9 @@
  */
 #include "dataplane/net/internal.h"
 
-#define LOOK_US 1000000u
-#define TIMES   2
+#define LOOK_US  1000000u
+#define TIMES    2        /* ANNOUNCE_NUM and */
+#define AGAIN_US 2000000u /* ANNOUNCE_INTERVAL (RFC 5227 1.1) */
 
 static void announce(struct spate_net *n, unsigned iface)
 {
@@ -40,6 +41,7 @@ void spate_net_watch_links(struct spate_net *n, uint64_t now_us)
 
 		n->iface[i].up = p->ops->link_up(p);
 		n->iface[i].announces = TIMES - 1;
+		n->iface[i].announce_us = now_us + AGAIN_US;
 	}
 	spate_net_announce(n, now_us);
 	n->link_due_us = now_us + LOOK_US;
@@ -53,12 +55,15 @@ void spate_net_link_tick(struct spate_net *n)
 		struct spate_port *p = f->hot.txq.port;
 		bool up = !f->quiet && p->ops->link_up(p);
 
-		if (up && !f->up)
+		if (up && !f->up) {
 			f->announces = TIMES;
+			f->announce_us = n->now_us;
+		}
 		f->up = up;
-		if (!up || f->announces == 0)
+		if (!up || f->announces == 0 || n->now_us < f->announce_us)
 			continue;
 		f->announces--;
+		f->announce_us = n->now_us + AGAIN_US;
 		announce(n, i);
 	}
 }

@@ -158,9 +158,11 @@ static enum spate_net_verdict advertisement(struct spate_net *n, const struct vi
 	if (target[0] == 0xff || (v->ip[24] == 0xff && solicited) ||
 	    !find_mac(m + 24, len - 24, OPT_TARGET_MAC, &mac))
 		return SPATE_NET_DROP_ND;
-	if (spate_net_local(n, target)) {
+	const struct address *claimed = spate_net_address_find(n, target);
+
+	if (claimed != NULL) {
 		if (mac != NULL && memcmp(mac, n->iface[v->iface].mac, 6) != 0 &&
-		    spate_net_bucket_take(&n->defend, n->now_us))
+		    claimed->iface == v->iface && spate_net_may_defend(n, claimed))
 			spate_net_nd_announce(n, v->iface, target);
 		return SPATE_NET_DROP_ARP_CONFLICT;
 	}

@@ -11,6 +11,8 @@
 
 #include "dataplane/net/internal.h"
 
+#define DEFEND_US 10000000u /* DEFEND_INTERVAL (RFC 5227 1.1) */
+
 const struct spate_net_verdict_info spate_net_verdicts[SPATE_NET_VERDICTS] = {
 #define SPATE_NET_COUNTER(NAME, name, help) {#NAME, help},
 #include "spate/tbl/net.def"
@@ -52,7 +54,6 @@ struct spate_net *spate_net_create(const struct spate_net_setup *setup)
 	set_rate(&n->mld, 10);
 	set_rate(&n->post, 1000);
 	set_rate(&n->post_event, 1000);
-	set_rate(&n->defend, 1);
 	memset(n->bucket, 0xff, sizeof(n->bucket));
 	n->neigh_due_us = n->router_due_us = n->link_due_us = UINT64_MAX;
 	for (unsigned i = 0; i < PARKED_MAX; i++)
@@ -223,6 +224,16 @@ const struct address *spate_net_address_find(const struct spate_net *n, const ui
 		if (memcmp(n->address[i].ip, ip, 16) == 0)
 			return &n->address[i];
 	return NULL;
+}
+
+bool spate_net_may_defend(struct spate_net *n, const struct address *a)
+{
+	uint64_t *next_us = &n->address[a - n->address].defend_us;
+
+	if (n->now_us < *next_us)
+		return false;
+	*next_us = n->now_us + DEFEND_US;
+	return true;
 }
 
 const uint8_t *spate_net_link_local(const struct spate_net *n, unsigned iface)

@@ -176,7 +176,7 @@ int spate_net_add_route(struct spate_net *n, unsigned iface, const uint8_t dst[1
 			const uint8_t gateway[16]);
 /*
  * Says who we are (gratuitous ARP, unsolicited NA, MLD), and asks for routers where they are
- * followed. watch_links: now, a second later, and from tick() whenever a link comes up.
+ * followed. watch_links: now, two seconds later, and from tick() whenever a link comes up.
  */
 void spate_net_announce(struct spate_net *n, uint64_t now_us);
 void spate_net_watch_links(struct spate_net *n, uint64_t now_us);

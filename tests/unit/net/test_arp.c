@@ -151,14 +151,59 @@ static void test_gratuitous_from_a_stranger_is_not_remembered(void **state)
 	assert_int_equal(p.gen, 0);
 }
 
-static void test_claim_to_our_address_is_defended_once_a_second(void **state)
+/* RFC 5227 2.4 (c): two hosts that both defend must not go on for ever. */
+static void test_claim_to_our_address_is_defended_once_in_ten_seconds(void **state)
 {
-	for (unsigned i = 0; i < 5; i++)
+	static const struct {
+		uint64_t at_s;
+		bool defended;
+	} claims[] = {{0, true}, {0, false}, {5, false}, {9, false}, {11, true}, {20, false}};
+	uint64_t start_us = us.now_us;
+
+	for (unsigned i = 0; i < sizeof(claims) / sizeof(claims[0]); i++) {
+		us.now_us = start_us + claims[i].at_s * 1000000;
 		give(frame, arp(1, mac_peer, "10.0.0.1", "10.0.0.1"));
+		assert_int_equal(take(), claims[i].defended);
+		if (claims[i].defended)
+			assert_memory_equal(us.out + 22, mac_us, 6);
+	}
+	assert_int_equal(count(SPATE_NET_DROP_ARP_CONFLICT), 6);
+}
+
+/* A neighbour says by ND that `ip` is its own. */
+static void claim6(const char *ip)
+{
+	uint8_t *m = ip6_from(ip, "ff02::1", 58, 32);
+
+	memcpy(frame, "\x33\x33\0\0\0\1", 6);
+	frame[14 + 7] = 255;
+	m[0] = 136;
+	m[4] = 0x20;
+	ip_of(ip, m + 8);
+	m[24] = 2;
+	m[25] = 1;
+	memcpy(m + 26, mac_peer, 6);
+	give(frame, seal(2));
+}
+
+static void test_each_address_is_defended_for_itself(void **state)
+{
+	uint8_t second[16];
+
+	ip_of("10.0.0.7", second);
+	assert_int_equal(spate_net_add_address(us.net, 0, second, 24), 0);
+	give(frame, arp(1, mac_peer, "10.0.0.1", "10.0.0.1"));
 	assert_true(take());
-	assert_memory_equal(us.out + 22, mac_us, 6);
-	assert_false(take());
-	assert_int_equal(count(SPATE_NET_DROP_ARP_CONFLICT), 5);
+	assert_memory_equal(us.out + 28, "\x0a\0\0\1", 4);
+	give(frame, arp(1, mac_peer, "10.0.0.7", "10.0.0.7"));
+	assert_true(take());
+	assert_memory_equal(us.out + 28, "\x0a\0\0\7", 4);
+	for (unsigned i = 0; i < 2; i++) {
+		claim6("fd00::1");
+		assert_int_equal(take(), i == 0);
+	}
+	assert_int_equal(us.out[54], 136);
+	assert_int_equal(count(SPATE_NET_DROP_ARP_CONFLICT), 4);
 }
 
 static void test_table_is_bounded_and_keeps_who_is_in_use(void **state)
@@ -210,7 +255,8 @@ int main(void)
 		T(test_confirmed_neighbour_is_not_probed),
 		T(test_moved_neighbour_moves_the_path),
 		T(test_gratuitous_from_a_stranger_is_not_remembered),
-		T(test_claim_to_our_address_is_defended_once_a_second),
+		T(test_claim_to_our_address_is_defended_once_in_ten_seconds),
+		T(test_each_address_is_defended_for_itself),
 		T(test_table_is_bounded_and_keeps_who_is_in_use),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
