@@ -82,14 +82,18 @@ enum spate_net_verdict spate_net_arp_input(struct spate_net *n, const struct vie
 	}
 	/* A probe (RFC 5227 2.1.1) has no sender address: it gets an answer and teaches nothing. */
 	if (can_be_host(sender + 12)) {
-		bool answer = load16(a + 6) == ARP_REPLY && ours != NULL && !v->multicast;
+		unsigned how = NEIGH_OVERRIDE;
+
+		if (load16(a + 6) == ARP_REPLY && ours != NULL && !v->multicast)
+			how |= NEIGH_SOLICITED;
 
 		/* Not a neighbour by our own book; perhaps one of the kernel's behind us. */
 		if (!spate_net_on_link(n, v->iface, sender))
 			return others ? SPATE_NET_ARP_NOT_US : SPATE_NET_DROP_ARP;
-		spate_net_neigh_share(n, v->iface, sender, sender_mac, answer);
-		spate_net_neigh_learn(n, v->iface, sender, sender_mac, answer,
-				      ours != NULL && load16(a + 6) == ARP_REQUEST);
+		spate_net_neigh_share(n, v->iface, sender, sender_mac, how);
+		if (load16(a + 6) == ARP_REQUEST && ours != NULL)
+			how |= NEIGH_CREATE;
+		spate_net_neigh_learn(n, v->iface, sender, sender_mac, how);
 	} else if (load32(a + 14) != 0) {
 		return SPATE_NET_DROP_ARP;
 	}

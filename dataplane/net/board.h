@@ -26,9 +26,9 @@
 struct spate_net_post {
 	uint8_t type; /* enum below */
 	uint8_t worker, iface;
-	bool solicited;
-	uint8_t mac[6]; /* NEIGHBOUR; ROUTER: zero when it did not say */
-	uint8_t ip[16]; /* the neighbour's, the router's; PREFIX: all behind it is zero */
+	bool solicited, override; /* NEIGHBOUR: as in an NA */
+	uint8_t mac[6];           /* NEIGHBOUR, ROUTER: zero when it did not say */
+	uint8_t ip[16];           /* the neighbour's, the router's; PREFIX: all behind it is zero */
 	union {
 		struct spate_net_event event;
 		struct {                     /* ROUTER, PREFIX */

@@ -91,7 +91,7 @@ struct iface {
 	bool up;              /* when the link was last looked at (link.c) */
 	uint8_t announces;    /* to be made yet, */
 	uint64_t announce_us; /* the next one then */
-	uint64_t mac_cmp;  /* mac in the low six bytes of a little-endian load */
+	uint64_t mac_cmp;     /* mac in the low six bytes of a little-endian load */
 	struct routers routers;
 };
 
@@ -292,12 +292,22 @@ struct neigh *spate_net_neigh_find(struct spate_net *n, unsigned iface, const ui
 struct neigh *spate_net_neigh_add(struct spate_net *n, unsigned iface, const uint8_t ip[16]);
 /* In use now: starts asking when need be. true: mac is good to use. */
 bool spate_net_neigh_use(struct spate_net *n, struct neigh *e);
-/* Somebody said that ip is at mac. solicited: an answer to our question. */
-void spate_net_neigh_learn(struct spate_net *n, unsigned iface, const uint8_t ip[16],
-			   const uint8_t mac[6], bool solicited, bool create);
-/* Tells the other workers, when there are any; mac NULL: nothing to tell. */
+/* What an NA says with its flags (RFC 4861 4.4), and others by what they are. */
+enum {
+	NEIGH_SOLICITED = 1, /* an answer to our question: nothing else makes it reachable */
+	NEIGH_OVERRIDE = 2,  /* goes before the address that we have */
+	NEIGH_CREATE = 4,    /* worth an entry if there is none */
+};
+/*
+ * Somebody said that ip is at mac (RFC 4861 7.2.3, 7.2.5); NULL: he did not say where. false: not
+ * believed, or about nobody we know.
+ */
+bool spate_net_neigh_learn(struct spate_net *n, unsigned iface, const uint8_t ip[16],
+			   const uint8_t *mac, unsigned how);
+/* Tells the other workers, when there are any. */
 void spate_net_neigh_share(struct spate_net *n, unsigned iface, const uint8_t ip[16],
-			   const uint8_t *mac, bool solicited);
+			   const uint8_t *mac, unsigned how);
+void spate_net_neigh_heard(struct spate_net *n, const struct spate_net_post *p); /* and hears */
 void spate_net_neigh_confirmed(struct spate_net *n, struct neigh *e);
 void spate_net_moved(struct spate_net *n); /* a path may lead elsewhere now: hot.gen */
 void spate_net_neigh_tick(struct spate_net *n);

@@ -143,7 +143,7 @@ static enum spate_net_verdict solicitation(struct spate_net *n, const struct vie
 	if (spate_net_local(n, src))
 		return SPATE_NET_DROP_ARP_CONFLICT;
 	if (mac != NULL && on_link(n, v->iface, src))
-		spate_net_neigh_learn(n, v->iface, src, mac, false, true);
+		spate_net_neigh_learn(n, v->iface, src, mac, NEIGH_OVERRIDE | NEIGH_CREATE);
 	send_nd(n, v->iface, mac != NULL ? mac : v->eth + 6, NA, NA_SOLICITED | NA_OVERRIDE, target,
 		src, target);
 	return SPATE_NET_ND;
@@ -153,9 +153,10 @@ static enum spate_net_verdict advertisement(struct spate_net *n, const struct vi
 					    const uint8_t *m, uint32_t len)
 {
 	const uint8_t *target = m + 8, *mac;
-	bool solicited = m[4] & NA_SOLICITED, override = m[4] & NA_OVERRIDE;
+	unsigned how = (m[4] & NA_SOLICITED ? NEIGH_SOLICITED : 0) |
+		       (m[4] & NA_OVERRIDE ? NEIGH_OVERRIDE : 0);
 
-	if (target[0] == 0xff || (v->ip[24] == 0xff && solicited) ||
+	if (target[0] == 0xff || (v->ip[24] == 0xff && (m[4] & NA_SOLICITED)) ||
 	    !find_mac(m + 24, len - 24, OPT_TARGET_MAC, &mac))
 		return SPATE_NET_DROP_ND;
 	const struct address *claimed = spate_net_address_find(n, target);
@@ -166,23 +167,10 @@ static enum spate_net_verdict advertisement(struct spate_net *n, const struct vi
 			spate_net_nd_announce(n, v->iface, target);
 		return SPATE_NET_DROP_ARP_CONFLICT;
 	}
-	struct neigh *e = spate_net_neigh_find(n, v->iface, target);
-
-	spate_net_neigh_share(n, v->iface, target, mac, solicited);
-	if (e == NULL)
-		return SPATE_NET_ND; /* 7.2.5: not a neighbour we care for */
-	/* Without override a known address is not replaced. */
-	if (mac != NULL && !override && has_mac(e) && memcmp(e->mac, mac, 6) != 0)
-		return SPATE_NET_ND;
-	if (!(m[4] & NA_ROUTER))
+	/* An answer to a unicast question may leave the address out (7.2.4). */
+	spate_net_neigh_share(n, v->iface, target, mac, how);
+	if (spate_net_neigh_learn(n, v->iface, target, mac, how) && !(m[4] & NA_ROUTER))
 		spate_net_router_left(n, v->iface, target);
-	if (mac == NULL) {
-		if (solicited)
-			spate_net_neigh_confirmed(
-				n, e); /* an answer to a unicast probe may leave it out */
-		return SPATE_NET_ND;
-	}
-	spate_net_neigh_learn(n, v->iface, target, mac, solicited, false);
 	return SPATE_NET_ND;
 }
 

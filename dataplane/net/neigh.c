@@ -9,6 +9,8 @@
  *                      │ no answer answer   ▼                          │ 5 s             ▼
  *                      └────► FAILED    └─ STALE ───── use ────────► DELAY         (asked again)
  *
+ * STALE is also who told of himself unasked, or had his address doubted (7.2.3, 7.2.5).
+ *
  * A path keeps a copy of the MAC address; hot.gen moves whenever an address changes or goes away,
  * and then each path looks again at its next packet. So a packet pays one compare, not a look-up.
  */
@@ -247,39 +249,57 @@ static void send_parked(struct spate_net *n, struct neigh *e)
 	e->nparked = 0;
 }
 
-void spate_net_neigh_learn(struct spate_net *n, unsigned iface, const uint8_t ip[16],
-			   const uint8_t mac[6], bool solicited, bool create)
+/* Nobody is at a group address or at zero: such a claim is a mistake or an attack. */
+static bool can_be_at(const uint8_t mac[6])
+{
+	return !(mac[0] & 1) && memcmp(mac, "\0\0\0\0\0\0", 6) != 0;
+}
+
+/* Good to use, but nobody has confirmed it: asked about soon once something is sent there. */
+static void make_stale(struct spate_net *n, struct neigh *e)
+{
+	bool sends = e->nparked != 0; /* what waits goes now */
+
+	set_state(n, e, sends ? NEIGH_DELAY : NEIGH_STALE);
+	e->at_us = UINT64_MAX;
+	if (sends)
+		due(n, e, DELAY_US);
+}
+
+bool spate_net_neigh_learn(struct spate_net *n, unsigned iface, const uint8_t ip[16],
+			   const uint8_t *mac, unsigned how)
 {
 	struct neigh *e = spate_net_neigh_find(n, iface, ip);
+	bool fresh = e == NULL;
 
-	/* Nobody is at a group address or at zero: such a claim is a mistake or an attack. */
-	if ((mac[0] & 1) || memcmp(mac, "\0\0\0\0\0\0", 6) == 0)
-		return;
-	if (e == NULL) {
-		if (!create || (e = spate_net_neigh_add(n, iface, ip)) == NULL)
-			return;
+	if (mac != NULL && !can_be_at(mac))
+		return false;
+	if (fresh && (mac == NULL || !(how & NEIGH_CREATE) ||
+		      (e = spate_net_neigh_add(n, iface, ip)) == NULL))
+		return false;
+	bool had = has_mac(e), same = had && (mac == NULL || memcmp(e->mac, mac, 6) == 0);
+
+	if (!had && mac == NULL)
+		return false;
+	if (had && !same && !(how & NEIGH_OVERRIDE)) {
+		/* Perhaps somebody's proxy: ours stays, in doubt. */
+		if (e->state == NEIGH_REACHABLE) {
+			make_stale(n, e);
+			spate_net_moved(n); /* paths look again: then use() moves it on */
+		}
+		return false;
+	}
+	if (!same) {
 		memcpy(e->mac, mac, 6);
-		set_state(n, e, NEIGH_STALE);
-		due(n, e, IN_USE_US);
-		return;
+		make_stale(n, e);
+		/* Also when there was none: whoever waits for it looks again. */
+		if (!fresh)
+			spate_net_moved(n);
 	}
-	bool had = has_mac(e), same = had && memcmp(e->mac, mac, 6) == 0;
-
-	memcpy(e->mac, mac, 6);
-	/* Also when there was none: whoever waits for it looks again. */
-	if (!same)
-		spate_net_moved(n);
-	if (solicited || e->state == NEIGH_INCOMPLETE) {
-		set_state(n, e, NEIGH_REACHABLE);
-		e->probes = 0;
-		due(n, e, jitter(n, REACHABLE_US));
-	} else if (!same) {
-		/* Not asked for: use it, and check soon (RFC 4861 7.2.5). */
-		set_state(n, e,
-			  had && n->now_us - e->used_us < IN_USE_US ? NEIGH_DELAY : NEIGH_STALE);
-		due(n, e, DELAY_US);
-	}
+	if (how & NEIGH_SOLICITED)
+		spate_net_neigh_confirmed(n, e);
 	send_parked(n, e);
+	return true;
 }
 
 /*
@@ -287,17 +307,29 @@ void spate_net_neigh_learn(struct spate_net *n, unsigned iface, const uint8_t ip
  * is bounded.
  */
 void spate_net_neigh_share(struct spate_net *n, unsigned iface, const uint8_t ip[16],
-			   const uint8_t *mac, bool solicited)
+			   const uint8_t *mac, unsigned how)
 {
-	struct spate_net_post p = {.type = SPATE_POST_NEIGHBOUR, .solicited = solicited};
+	struct spate_net_post p = {.type = SPATE_POST_NEIGHBOUR,
+				   .solicited = how & NEIGH_SOLICITED,
+				   .override = how & NEIGH_OVERRIDE};
 
-	if (mac == NULL || n->setup.board == NULL || !spate_net_bucket_take(&n->post, n->now_us))
+	if (mac != NULL ? !can_be_at(mac) : !p.solicited)
+		return; /* says nothing */
+	if (n->setup.board == NULL || !spate_net_bucket_take(&n->post, n->now_us))
 		return;
 	p.worker = (uint8_t)n->setup.worker;
 	p.iface = (uint8_t)iface;
-	memcpy(p.mac, mac, 6);
+	if (mac != NULL)
+		memcpy(p.mac, mac, 6);
 	memcpy(p.ip, ip, 16);
 	spate_net_board_post(n->setup.board, &p);
+}
+
+void spate_net_neigh_heard(struct spate_net *n, const struct spate_net_post *p)
+{
+	spate_net_neigh_learn(n, p->iface, p->ip, can_be_at(p->mac) ? p->mac : NULL,
+			      (p->solicited ? NEIGH_SOLICITED : 0) |
+				      (p->override ? NEIGH_OVERRIDE : 0));
 }
 
 static void fail(struct spate_net *n, struct neigh *e)

@@ -447,7 +447,7 @@ static void read_board(struct spate_net *n, struct spate_net_in *in)
 		else if (p.iface >= n->nifaces)
 			continue;
 		else if (p.type == SPATE_POST_NEIGHBOUR)
-			spate_net_neigh_learn(n, p.iface, p.ip, p.mac, p.solicited, false);
+			spate_net_neigh_heard(n, &p);
 		else
 			spate_net_router_heard(n, &p);
 	}

@@ -142,7 +142,7 @@ static void heard_router(struct spate_net *n, const struct spate_net_post *p)
 	struct routers *l = &f->routers;
 	struct router *r = find(l, p->ip);
 
-	spate_net_neigh_learn(n, p->iface, p->ip, p->mac, false, true);
+	spate_net_neigh_learn(n, p->iface, p->ip, p->mac, NEIGH_OVERRIDE | NEIGH_CREATE);
 	heard_mtu(n, f, p->heard.mtu);
 	if (p->heard.lifetime_s == 0) {
 		if (r != NULL)

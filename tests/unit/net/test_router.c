@@ -191,6 +191,24 @@ static void test_static_counts_and_ignores(void **state)
 	assert_int_equal(solicitations(&us, 20 * SECOND, &first, &last), 0);
 }
 
+/* RFC 4861 6.3.4: that it spoke does not say that it hears us. */
+static void test_its_address_is_used_and_checked_soon(void **state)
+{
+	struct spate_net_path p;
+	bool asked = false;
+
+	assert_int_equal(path_to(&us, &p, "fe80::1:1"), 0); /* somebody asks for it already */
+	hear_r1(1800);
+	assert_hop("2001:db8::9", mac_r1);
+	take_all();
+	for (unsigned i = 0; i < 6; i++) {
+		pass(&us, SECOND);
+		while (take())
+			asked |= memcmp(us.out, mac_r1, 6) == 0 && us.out[54] == 135;
+	}
+	assert_true(asked);
+}
+
 /* Each in its own way; all else of it is good. */
 static void test_invalid_ones_are_refused(void **state)
 {
@@ -584,6 +602,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_an_advertised_router_is_the_way_to_all_else),
 		cmocka_unit_test_setup_teardown(test_static_counts_and_ignores, us_open, us_close),
+		T(test_its_address_is_used_and_checked_soon),
 		T(test_invalid_ones_are_refused),
 		T(test_unknown_options_are_skipped),
 		T(test_a_router_without_its_mac_is_asked_for_it),

@@ -1,0 +1,248 @@
+/* Neighbour discovery: what is valid (RFC 4861 7.1), and what it makes of a neighbour (7.2). */
+#include "dataplane/net/board.h"
+#include "world.h"
+
+#define SECOND    1000000u
+#define ROUTER    0x80
+#define SOLICITED 0x40
+#define OVERRIDE  0x20
+
+static const uint8_t mac_other[6] = {2, 0, 0, 0, 0, 9};
+
+/* A message without its checksum; mac NULL: no option. */
+static uint8_t *nd(uint8_t type, const char *src, const char *dst, const char *target,
+		   const uint8_t *mac)
+{
+	uint8_t *m = ip6_from(src, dst, 58, mac != NULL ? 32 : 24), group[16];
+
+	ip_of(dst, group);
+	if (group[0] == 0xff) {
+		memcpy(frame, "\x33\x33", 2);
+		memcpy(frame + 2, group + 12, 4);
+	}
+	frame[14 + 7] = 255;
+	m[0] = type;
+	ip_of(target, m + 8);
+	if (mac != NULL) {
+		m[24] = type == 135 ? 1 : 2;
+		m[25] = 1;
+		memcpy(m + 26, mac, 6);
+	}
+	return m;
+}
+
+/* fd00::2 says where it is. */
+static void na(uint8_t flags, const uint8_t *mac)
+{
+	nd(136, "fd00::2", "fd00::1", "fd00::2", mac)[4] = flags;
+	give(frame, seal(2));
+}
+
+static void ns(const char *src, const uint8_t *mac)
+{
+	nd(135, src, "ff02::1:ff00:1", "fd00::1", mac);
+	give(frame, seal(2));
+}
+
+static void drain(void)
+{
+	while (take())
+		;
+}
+
+/* Turns for so long; did we ask `mac` alone in that time whether it is still there? */
+static bool probed(const uint8_t mac[6], unsigned s)
+{
+	bool yes = false;
+
+	drain();
+	for (unsigned i = 0; i < 10 * s; i++) {
+		us.now_us += SECOND / 10;
+		host_turn(&us);
+		while (take())
+			yes |= memcmp(us.out, mac, 6) == 0 &&
+			       (us.out[13] == 6 || (us.out[13] == 0xdd && us.out[54] == 135));
+	}
+	return yes;
+}
+
+/* A packet on the path leaves at once, to mac. */
+static void assert_sends(struct spate_net_path *p, const uint8_t mac[6])
+{
+	drain();
+	assert_true(send_bare(&us, p));
+	assert_true(take());
+	assert_memory_equal(us.out, mac, 6);
+	assert_int_not_equal(p->gen, 0);
+}
+
+/* --- what makes an asked one known: 7.2.3, 7.2.5 --- */
+
+enum who { NA, NA_SOLICITED, NS, ARP_REQUEST, ARP_REPLY };
+
+static void hear(enum who who)
+{
+	switch (who) {
+	case NA:
+	case NA_SOLICITED:
+		na(who == NA ? OVERRIDE : SOLICITED, mac_peer);
+		break;
+	case NS:
+		ns("fd00::2", mac_peer);
+		break;
+	case ARP_REQUEST:
+	case ARP_REPLY:
+		give(frame, arp(who == ARP_REQUEST ? 1 : 2, mac_peer, "10.0.0.2", "10.0.0.1"));
+		break;
+	}
+}
+
+static void test_only_an_answer_to_our_question_makes_reachable(void **state)
+{
+	for (enum who who = NA; who <= ARP_REPLY; who++)
+		for (unsigned waiting = 0; waiting < 2; waiting++) {
+			struct spate_net_path p;
+
+			us_close(NULL);
+			us_open(NULL);
+			assert_int_equal(
+				path_to(&us, &p, who < ARP_REQUEST ? "fd00::2" : "10.0.0.2"), 0);
+			if (waiting)
+				assert_true(send_bare(&us, &p));
+			drain();
+			hear(who);
+			if (!waiting) /* not confirmed, but good to use at once */
+				assert_sends(&p, mac_peer);
+			assert_int_equal(probed(mac_peer, 6),
+					 who != NA_SOLICITED && who != ARP_REPLY);
+		}
+}
+
+/* --- what changes a known one: 7.2.5 --- */
+
+static void known(struct spate_net_path *p)
+{
+	us_close(NULL);
+	us_open(NULL);
+	assert_int_equal(path_to(&us, p, "fd00::2"), 0);
+	na(SOLICITED | OVERRIDE, mac_peer);
+	assert_sends(p, mac_peer);
+}
+
+static void test_without_override_another_address_is_only_a_doubt(void **state)
+{
+	struct spate_net_path p;
+
+	for (unsigned solicited = 0; solicited < 2; solicited++) {
+		known(&p);
+		na(solicited ? SOLICITED : 0, mac_other);
+		assert_sends(&p, mac_peer);
+		assert_false(probed(mac_peer, 3));
+		na(solicited ? SOLICITED : 0, mac_other); /* in doubt already: no matter */
+		assert_sends(&p, mac_peer);
+		assert_true(probed(mac_peer, 3));
+		na(SOLICITED, mac_peer); /* it is there after all */
+		assert_sends(&p, mac_peer);
+		assert_false(probed(mac_peer, 10));
+	}
+}
+
+static void test_with_override_it_is_taken(void **state)
+{
+	struct spate_net_path p;
+
+	for (unsigned solicited = 0; solicited < 2; solicited++) {
+		known(&p);
+		na(OVERRIDE | (solicited ? SOLICITED : 0), mac_other);
+		assert_sends(&p, mac_other);
+		assert_int_equal(probed(mac_other, 6), !solicited);
+	}
+}
+
+static void test_the_same_address_unasked_changes_nothing(void **state)
+{
+	struct spate_net_path p;
+
+	known(&p);
+	na(OVERRIDE, mac_peer);
+	na(0, mac_peer);
+	na(0, NULL);
+	assert_sends(&p, mac_peer);
+	assert_false(probed(mac_peer, 10));
+}
+
+/* Each path looks again whenever the number moves: a stranger's request is no reason. */
+static void test_a_new_neighbour_moves_nobody(void **state)
+{
+	uint32_t gen = spate_net_hot(us.net)->gen;
+
+	ns("fd00::2", mac_peer);
+	assert_int_equal(spate_net_hot(us.net)->gen, gen);
+}
+
+/* An answer to a unicast question may leave its option out (7.2.4); Linux does. */
+static void test_an_answer_without_its_option_confirms(void **state)
+{
+	struct spate_net_path p;
+
+	known(&p);
+	while (!probed(mac_peer, 1))
+		;
+	na(SOLICITED, NULL);
+	assert_false(probed(mac_peer, 10));
+	assert_sends(&p, mac_peer);
+}
+
+/* Worker 0 hears the answers; worker 1 has what it makes of them by the board. */
+static void test_the_other_workers_follow_the_same_rules(void **state)
+{
+	static struct spate_net_board board;
+	struct spate_net_setup mine = {.seed = 1, .board = &board, .worker = 0},
+			       theirs = {.seed = 2, .board = &board, .worker = 1};
+	struct host other;
+	struct spate_net_path p;
+	unsigned asked = 0;
+
+	us_close(NULL);
+	spate_net_board_init(&board);
+	host_open(&us, mac_us, "10.0.0.1", "fd00::1", 0, &mine);
+	host_open(&other, mac_us, "10.0.0.1", "fd00::1", 0, &theirs);
+	assert_int_equal(path_to(&other, &p, "fd00::2"), 0);
+	na(SOLICITED, mac_peer);
+	host_turn(&other);
+	assert_true(spate_net_resolve(other.net, &p));
+	assert_memory_equal(p.head, mac_peer, 6);
+	na(0, mac_other);
+	host_turn(&other);
+	assert_true(spate_net_resolve(other.net, &p));
+	assert_memory_equal(p.head, mac_peer, 6);
+	for (unsigned i = 0; i < 1200; i++) { /* two minutes, each probe answered without option */
+		other.now_us += SECOND / 10;
+		us.now_us = other.now_us;
+		host_turn(&other);
+		while ((other.out_len =
+				spate_mem_take(&other.port, other.out, sizeof(other.out))) != 0)
+			if (memcmp(other.out, mac_peer, 6) == 0 && other.out[54] == 135) {
+				asked++;
+				na(SOLICITED, NULL);
+			}
+		assert_true(spate_net_resolve(other.net, &p));
+	}
+	assert_in_range(asked, 3, 9); /* once in 15 to 45 s */
+	host_close(&other);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, us_open, us_close)
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_only_an_answer_to_our_question_makes_reachable),
+		T(test_without_override_another_address_is_only_a_doubt),
+		T(test_with_override_it_is_taken),
+		T(test_the_same_address_unasked_changes_nothing),
+		T(test_a_new_neighbour_moves_nobody),
+		T(test_an_answer_without_its_option_confirms),
+		T(test_the_other_workers_follow_the_same_rules),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
