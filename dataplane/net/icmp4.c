@@ -6,6 +6,11 @@
 #define ECHO_REQUEST 8
 #define FRAG_NEEDED  4 /* code of UNREACHABLE */
 
+#define UNREACHABLE6    1 /* RFC 4443 3.1 */
+#define PROBLEM6        4 /* 3.4 */
+#define UNKNOWN_HEADER6 1 /* code of it */
+#define MTU6_MIN        1280
+
 /* RFC 1191 7.1: when a router does not say its MTU, the next plateau below what was too big. */
 static uint32_t plateau(uint32_t len)
 {
@@ -100,16 +105,22 @@ enum spate_net_verdict spate_net_icmp4_input(struct spate_net *n, const struct v
 	return SPATE_NET_DROP_ICMP; /* redirects and source quench are not believed (RFC 6633) */
 }
 
-/* code4 0xff, code6 0xff: not for that family. */
-void spate_net_unreachable(struct spate_net *n, const struct view *v, uint8_t code4, uint8_t code6)
+/*
+ * An ICMP error about v. It quotes, of what lies in the packet's first buffer, the IP header and 8
+ * bytes (RFC 792), over IPv6 what goes into the least MTU (RFC 4443 2.4 (c)).
+ */
+static void send_error(struct spate_net *n, const struct view *v, uint8_t type, uint8_t code,
+		       uint32_t word)
 {
 	bool ip4 = v->ip[0] >> 4 == 4;
-	uint32_t hl = ip4 ? (v->ip[0] & 0xfu) * 4 : 40;
-	uint32_t quote = hl + 8 < v->near ? hl + 8 : v->near;
+	uint32_t quote = ip4 ? (v->ip[0] & 0xfu) * 4 + 8 : MTU6_MIN - 40 - 8;
+	uint64_t pseudo = 0;
 	uint16_t csum;
 
-	if (v->multicast || (ip4 ? code4 : code6) == 0xff || quote > 68)
+	if (v->multicast)
 		return;
+	if (quote > v->near)
+		quote = v->near;
 	if (!spate_net_bucket_take(&n->icmp, n->now_us)) {
 		drop(n, SPATE_NET_DROP_ICMP_RATE);
 		return;
@@ -120,24 +131,35 @@ void spate_net_unreachable(struct spate_net *n, const struct view *v, uint8_t co
 		return;
 	uint8_t *ip = tx->head + tx->l2_len, *icmp = ip + (ip4 ? 20 : 40);
 
-	memset(icmp, 0, 8);
-	memcpy(icmp + 8, v->ip, quote);
 	if (ip4) {
 		spate_net_ip4_header(n, ip, PROTO_ICMP, v->ip + 16, v->ip + 12, 8 + quote);
-		icmp[0] = UNREACHABLE;
-		icmp[1] = code4;
-		csum = (uint16_t)~spate_csum_fold(spate_csum_plain(icmp, 8 + quote));
 	} else {
 		spate_net_ip6_header(ip, PROTO_ICMP6, 64, v->ip + 24, v->ip + 8, 8 + quote);
-		icmp[0] = 1; /* RFC 4443 3.1 */
-		icmp[1] = code6;
-		csum = (uint16_t)~spate_csum_fold(
-			spate_csum_plain(icmp, 8 + quote) +
-			spate_net_pseudo6(ip + 8, ip + 24, PROTO_ICMP6, 8 + quote));
+		pseudo = spate_net_pseudo6(ip + 8, ip + 24, PROTO_ICMP6, 8 + quote);
 	}
+	icmp[0] = type;
+	icmp[1] = code;
+	memset(icmp + 2, 0, 2);
+	store32(icmp + 4, word);
+	csum = (uint16_t)~spate_csum_fold(pseudo + spate_csum_words(icmp, 8) +
+					  spate_csum(v->ip, quote));
 	memcpy(icmp + 2, &csum, 2);
-	tx->head_len = (uint16_t)(tx->l2_len + (ip4 ? 20 : 40) + 8 + quote);
+	spate_net_copy_tail(n, tx, (ip4 ? 20 : 40) + 8, v->ip, quote);
 	spate_net_frame_send(n, v->iface, tx);
+}
+
+/* code4 0xff, code6 0xff: not for that family. */
+void spate_net_unreachable(struct spate_net *n, const struct view *v, uint8_t code4, uint8_t code6)
+{
+	bool ip4 = v->ip[0] >> 4 == 4;
+
+	if ((ip4 ? code4 : code6) != 0xff)
+		send_error(n, v, ip4 ? UNREACHABLE : UNREACHABLE6, ip4 ? code4 : code6, 0);
+}
+
+void spate_net_unknown_header(struct spate_net *n, const struct view *v, uint32_t at)
+{
+	send_error(n, v, PROBLEM6, UNKNOWN_HEADER6, at);
 }
 
 void spate_net_copy_tail(struct spate_net *n, struct spate_pkt_tx *tx, uint32_t after,

@@ -286,6 +286,8 @@ void spate_net_mld_report(struct spate_net *n, unsigned iface);
 void spate_net_copy_tail(struct spate_net *n, struct spate_pkt_tx *tx, uint32_t after,
 			 const uint8_t *bytes, uint32_t len);
 void spate_net_unreachable(struct spate_net *n, const struct view *v, uint8_t code4, uint8_t code6);
+/* at: where in the IPv6 packet the next header is named that nobody here speaks (RFC 8200 4). */
+void spate_net_unknown_header(struct spate_net *n, const struct view *v, uint32_t at);
 
 /* --- neighbours --- */
 struct neigh *spate_net_neigh_find(struct spate_net *n, unsigned iface, const uint8_t ip[16]);

@@ -33,17 +33,21 @@ static bool options_good(const uint8_t *p, unsigned len)
 	return true;
 }
 
-/* Moves *at past the extension headers and *next to the upper protocol. */
-static enum spate_net_verdict skip_extensions(struct view *v, uint32_t *at, uint8_t *next)
+/*
+ * Moves *at past the extension headers and *next to the upper protocol; *named: where that is
+ * said. Options by hop that do not come first are unknown like any other header (4.1).
+ */
+static enum spate_net_verdict skip_extensions(struct view *v, uint32_t *at, uint8_t *next,
+					      uint32_t *named)
 {
 	for (unsigned i = 0;; i++) {
 		const uint8_t *h = v->ip + *at;
 		uint32_t len;
 
-		if (*next != NEXT_HOPOPT && *next != NEXT_ROUTING && *next != NEXT_FRAGMENT &&
-		    *next != NEXT_DSTOPT)
+		if ((*next != NEXT_HOPOPT || i != 0) && *next != NEXT_ROUTING &&
+		    *next != NEXT_FRAGMENT && *next != NEXT_DSTOPT)
 			return SPATE_NET_VERDICTS; /* the upper one */
-		if (i == HEADERS_MAX || (*next == NEXT_HOPOPT && i != 0) || *at + 8 > v->near)
+		if (i == HEADERS_MAX || *at + 8 > v->near)
 			return SPATE_NET_DROP_IP_EXTENSION;
 		len = *next == NEXT_FRAGMENT ? 8 : 8 + h[1] * 8u;
 		if (*at + len > v->near || *at + len - 40 > BYTES_MAX)
@@ -60,6 +64,7 @@ static enum spate_net_verdict skip_extensions(struct view *v, uint32_t *at, uint
 			return SPATE_NET_DROP_IP_EXTENSION;
 		}
 		*next = h[0];
+		*named = *at;
 		*at += len;
 	}
 }
@@ -84,7 +89,7 @@ enum spate_net_verdict spate_net_ip6_input(struct spate_net *n, struct view *v,
 					   struct spate_net_in *in)
 {
 	const uint8_t *ip = v->ip, *src = ip + 8, *dst = ip + 24;
-	uint32_t at = 40, total;
+	uint32_t at = 40, named = 6, total;
 	uint8_t next;
 
 	if (v->near < 40)
@@ -109,7 +114,7 @@ enum spate_net_verdict spate_net_ip6_input(struct spate_net *n, struct view *v,
 		return SPATE_NET_DROP_IP_NOT_US;
 	}
 	if (__builtin_expect(next != PROTO_TCP && next != PROTO_ICMP6 && next != PROTO_UDP, 0)) {
-		enum spate_net_verdict bad = skip_extensions(v, &at, &next);
+		enum spate_net_verdict bad = skip_extensions(v, &at, &next, &named);
 
 		if (bad != SPATE_NET_VERDICTS)
 			return bad;
@@ -124,6 +129,8 @@ enum spate_net_verdict spate_net_ip6_input(struct spate_net *n, struct view *v,
 		return SPATE_NET_DROP_IP_NOT_US; /* neither TCP nor our UDP is for groups */
 	if (next == PROTO_TCP || next == PROTO_UDP)
 		return spate_net_l4_input(n, v, next, l4, total - at, in);
+	if (n->setup.exception == NULL && next != NEXT_NONE)
+		spate_net_unknown_header(n, v, named);
 	return SPATE_NET_DROP_PROTOCOL;
 }
 

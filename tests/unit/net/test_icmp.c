@@ -260,6 +260,84 @@ static void test_too_big_below_1280_is_refused(void **state)
 	}
 }
 
+/* A datagram of `len` bytes to a port where nobody listens. */
+static size_t udp6(size_t len)
+{
+	uint8_t *u = ip6_from("fd00::2", "fd00::1", 17, 8 + len);
+
+	spate_store16(u + 2, 6969);
+	spate_store16(u + 4, (uint16_t)(8 + len));
+	for (size_t i = 0; i < len; i++)
+		u[8 + i] = (uint8_t)(i * 7);
+	return seal(6);
+}
+
+/* RFC 4443 2.4 (c): as much of it as goes into the least MTU. */
+static void test_error6_quotes_all_that_fits(void **state)
+{
+	const size_t sizes[] = {0, 1, 18, 19, 500, 1184, 1185, 1452};
+
+	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		size_t n = udp6(sizes[i]), quote = n - 14 < 1232 ? n - 14 : 1232;
+
+		give(frame, n);
+		assert_true(take());
+		assert_int_equal(us.out_len, 14 + 48 + quote);
+		assert_memory_equal(us.out + 54, "\1\4", 2); /* port unreachable */
+		assert_memory_equal(us.out + 58, "\0\0\0\0", 4);
+		assert_memory_equal(us.out + 62, frame + 14, quote);
+		assert_sum_good();
+	}
+}
+
+/* RFC 8200 4: the sender hears which header nobody here knows, and where it was named. */
+static void test_unknown_next_header_is_told(void **state)
+{
+	uint8_t *m;
+
+	ip6_from("fd00::2", "fd00::1", 50, 40);
+	give(frame, 14 + 40 + 40);
+	assert_true(take());
+	assert_int_equal(us.out_len, 14 + 48 + 80);
+	assert_memory_equal(us.out + 54, "\4\1", 2);
+	assert_memory_equal(us.out + 58, "\0\0\0\6", 4);
+	assert_memory_equal(us.out + 62, frame + 14, 80);
+	assert_sum_good();
+	m = ip6_from("fd00::2", "fd00::1", 60, 40); /* behind options that may be skipped */
+	memcpy(m, "\x3c\0\1\4\0\0\0\0", 8);
+	memcpy(m + 8, "\x32\0\1\4\0\0\0\0", 8);
+	give(frame, 14 + 40 + 40);
+	assert_true(take());
+	assert_memory_equal(us.out + 58, "\0\0\0\x30", 4);
+	m = ip6_from("fd00::2", "fd00::1", 60, 16); /* hop-by-hop comes first or is unknown */
+	memcpy(m, "\0\0\1\4\0\0\0\0\x3b\0\1\4\0\0\0\0", 16);
+	give(frame, 14 + 40 + 16);
+	assert_true(take());
+	assert_memory_equal(us.out + 58, "\0\0\0\x28", 4);
+	assert_int_equal(count(SPATE_NET_DROP_PROTOCOL), 3);
+}
+
+static void test_unknown_next_header_is_not_told_to_everybody(void **state)
+{
+	unsigned told = 0;
+
+	ip6_from("fd00::2", "fd00::1", 59, 40); /* there is none, it says itself */
+	give(frame, 14 + 40 + 40);
+	ip6_from("fd00::2", "ff02::1", 50, 40);
+	memcpy(frame, "\x33\x33\0\0\0\1", 6);
+	give(frame, 14 + 40 + 40);
+	ip6_from("::1", "fd00::1", 50, 40);
+	give(frame, 14 + 40 + 40);
+	assert_false(take());
+	ip6_from("fd00::2", "fd00::1", 50, 40);
+	for (unsigned i = 0; i < 1500; i++) {
+		give(frame, 14 + 40 + 40);
+		told += take();
+	}
+	assert_int_equal(told, 1000);
+	assert_int_equal(count(SPATE_NET_DROP_ICMP_RATE), 500);
+}
+
 static void test_announce_says_who_we_are(void **state)
 {
 	unsigned arps = 0, nas = 0, reports = 0;
@@ -291,6 +369,9 @@ int main(void)
 		T(test_unreachable_is_hard_or_soft),
 		T(test_frag_needed_about_another_is_refused),
 		T(test_too_big_below_1280_is_refused),
+		T(test_error6_quotes_all_that_fits),
+		T(test_unknown_next_header_is_told),
+		T(test_unknown_next_header_is_not_told_to_everybody),
 		T(test_announce_says_who_we_are),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
