@@ -48,11 +48,6 @@ void spate_net_arp_announce(struct spate_net *n, unsigned iface, const uint8_t i
 	send_arp(n, iface, everybody, ARP_REQUEST, ip, nobody, ip);
 }
 
-static bool can_be_host(const uint8_t ip[4])
-{
-	return ip[0] != 0 && ip[0] != 127 && ip[0] < 224;
-}
-
 enum spate_net_verdict spate_net_arp_input(struct spate_net *n, const struct view *v)
 {
 	const uint8_t *a = v->ip, *sender_mac = a + 8;
@@ -81,7 +76,7 @@ enum spate_net_verdict spate_net_arp_input(struct spate_net *n, const struct vie
 		return SPATE_NET_DROP_ARP_CONFLICT;
 	}
 	/* A probe (RFC 5227 2.1.1) has no sender address: it gets an answer and teaches nothing. */
-	if (can_be_host(sender + 12)) {
+	if (can_be_host4(sender + 12)) {
 		unsigned how = NEIGH_OVERRIDE;
 
 		if (load16(a + 6) == ARP_REPLY && ours != NULL && !v->multicast)

@@ -137,6 +137,7 @@ struct spate_net {
 	unsigned neigh_high; /* entries ever used: the scan ends here */
 	unsigned nincomplete;
 	uint64_t neigh_due_us;
+	uint64_t pmtu_due_us;
 	uint64_t router_due_us;
 	uint64_t link_due_us;
 
@@ -179,6 +180,12 @@ static inline void map_ip4(uint8_t out[16], const uint8_t ip4[4])
 	memset(out, 0, 10);
 	out[10] = out[11] = 0xff;
 	memcpy(out + 12, ip4, 4);
+}
+
+/* Neither this network, loopback, a group nor what is reserved (RFC 1122 3.2.1.3). */
+static inline bool can_be_host4(const uint8_t ip4[4])
+{
+	return ip4[0] != 0 && ip4[0] != 127 && ip4[0] < 224;
 }
 
 static inline bool ip_is_zero(const uint8_t ip[16])
@@ -324,6 +331,7 @@ static inline const uint8_t *nd_option_next(const uint8_t *p)
 }
 
 void spate_net_link_tick(struct spate_net *n); /* link.c */
+void spate_net_pmtu_tick(struct spate_net *n); /* path.c */
 
 /* --- routers --- */
 enum spate_net_verdict spate_net_router_input(struct spate_net *n, const struct view *v,

@@ -65,7 +65,7 @@ enum spate_net_verdict spate_net_ip4_input(struct spate_net *n, struct view *v,
 	if (__builtin_expect(hl != 20, 0) && !options_good(ip + 20, hl - 20))
 		return SPATE_NET_DROP_IP_OPTIONS;
 	/* Nor does anybody send from the address he sends to (the LAND attack). */
-	if (ip[12] == 0 || ip[12] == 127 || ip[12] >= 224 || memcmp(ip + 12, ip + 16, 4) == 0)
+	if (!can_be_host4(ip + 12) || memcmp(ip + 12, ip + 16, 4) == 0)
 		return SPATE_NET_DROP_IP_SOURCE;
 	/* A unicast packet in a broadcast frame is not for us either (RFC 1122 3.3.6). */
 	if (v->multicast || !ours(n, ip + 16))

@@ -55,7 +55,7 @@ struct spate_net *spate_net_create(const struct spate_net_setup *setup)
 	set_rate(&n->post, 1000);
 	set_rate(&n->post_event, 1000);
 	memset(n->bucket, 0xff, sizeof(n->bucket));
-	n->neigh_due_us = n->router_due_us = n->link_due_us = UINT64_MAX;
+	n->neigh_due_us = n->router_due_us = n->link_due_us = n->pmtu_due_us = UINT64_MAX;
 	for (unsigned i = 0; i < PARKED_MAX; i++)
 		n->parked_free[n->nparked_free++] = (uint8_t)i;
 	if (setup->board != NULL)
@@ -159,7 +159,7 @@ int spate_net_add_address(struct spate_net *n, unsigned iface, const uint8_t ip[
 
 	if (iface >= n->nifaces || prefix > (ip4 ? 32 : 128))
 		return -EINVAL;
-	if (ip4 ? ip[12] == 0 || ip[12] == 127 || ip[12] >= 224 : ip[0] == 0xff || ip_is_zero(ip))
+	if (ip4 ? !can_be_host4(ip + 12) : ip[0] == 0xff || ip_is_zero(ip))
 		return -EINVAL;
 	if (spate_net_address_find(n, ip) != NULL)
 		return -EEXIST;
@@ -453,6 +453,11 @@ static void read_board(struct spate_net *n, struct spate_net_in *in)
 	}
 }
 
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 uint64_t spate_net_tick(struct spate_net *n, uint64_t now_us, struct spate_net_in *in)
 {
 	n->now_us = now_us;
@@ -465,9 +470,11 @@ uint64_t spate_net_tick(struct spate_net *n, uint64_t now_us, struct spate_net_i
 		spate_net_router_tick(n);
 	if (now_us >= n->link_due_us)
 		spate_net_link_tick(n);
-	uint64_t due = n->neigh_due_us < n->router_due_us ? n->neigh_due_us : n->router_due_us;
+	if (now_us >= n->pmtu_due_us)
+		spate_net_pmtu_tick(n);
+	uint64_t due = earlier(n->neigh_due_us, n->router_due_us);
 
-	return due < n->link_due_us ? due : n->link_due_us;
+	return earlier(due, earlier(n->link_due_us, n->pmtu_due_us));
 }
 
 void spate_net_flush(struct spate_net *n)

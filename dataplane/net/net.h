@@ -193,15 +193,17 @@ uint64_t spate_net_count(const struct spate_net *n, enum spate_net_verdict v);
 
 /*
  * Fills in a path for TCP (proto 6) or UDP (17). local all zero: the source address is chosen
- * (RFC 6724 light: same family, same link, then global). 0, -ENETUNREACH no route, -EADDRNOTAVAIL
- * local is not ours. Starts resolving the neighbour.
+ * (RFC 6724 light: same family, same link, then global). 0, -ENETUNREACH no route, or remote is
+ * ourselves, a group or a broadcast address, -EADDRNOTAVAIL local is not ours. Starts resolving the
+ * neighbour.
  */
 int spate_net_path(struct spate_net *n, struct spate_net_path *path, uint8_t proto,
 		   const uint8_t local[16], uint16_t lport, const uint8_t remote[16],
 		   uint16_t rport, uint64_t now_us);
 /*
  * The way to `remote` carries no more than mtu bytes: paths to it are that small for ten minutes.
- * For who has checked the event (TCP believed it). Paths given out look again.
+ * For who has checked the event (TCP believed it). Paths given out look again, then and when it is
+ * forgotten.
  */
 void spate_net_pmtu(struct spate_net *n, const uint8_t remote[16], uint32_t mtu, uint64_t now_us);
 bool spate_net_local(const struct spate_net *n, const uint8_t ip[16]);

@@ -42,7 +42,32 @@ void spate_net_pmtu(struct spate_net *n, const uint8_t remote[16], uint32_t mtu,
 		return; /* nothing new: an old message never makes a way wider */
 	*p = (struct pmtu){.mtu = (uint16_t)mtu, .until_us = now_us + PMTU_US};
 	memcpy(p->ip, remote, 16);
+	if (p->until_us < n->pmtu_due_us)
+		n->pmtu_due_us = p->until_us;
 	spate_net_moved(n);
+}
+
+/* What is forgotten may be wider now: paths look again (RFC 1191 6.3, RFC 8201 5.3). */
+void spate_net_pmtu_tick(struct spate_net *n)
+{
+	bool any = false;
+
+	n->pmtu_due_us = UINT64_MAX;
+	for (unsigned i = 0; i < PMTU_SLOTS; i++) {
+		struct pmtu *p = &n->pmtu[i];
+
+		if (p->mtu == 0)
+			continue;
+		if (p->until_us > n->now_us) {
+			if (p->until_us < n->pmtu_due_us)
+				n->pmtu_due_us = p->until_us;
+			continue;
+		}
+		p->mtu = 0;
+		any = true;
+	}
+	if (any)
+		spate_net_moved(n);
 }
 
 static uint16_t path_mtu(const struct spate_net *n, unsigned iface, const uint8_t remote[16])
@@ -73,6 +98,14 @@ static uint8_t *write_ip4(struct spate_net_path *p, uint8_t *ip, uint8_t proto,
 	return ip + 20;
 }
 
+/* One host that is not us, as far as the address says. */
+static bool can_be_remote(const struct spate_net *n, const uint8_t ip[16])
+{
+	if (is_ip4(ip) ? !can_be_host4(ip + 12) : ip[0] == 0xff || ip_is_zero(ip))
+		return false;
+	return !spate_net_odd_source(n, ip);
+}
+
 int spate_net_path(struct spate_net *n, struct spate_net_path *p, uint8_t proto,
 		   const uint8_t local[16], uint16_t lport, const uint8_t remote[16],
 		   uint16_t rport, uint64_t now_us)
@@ -85,7 +118,7 @@ int spate_net_path(struct spate_net *n, struct spate_net_path *p, uint8_t proto,
 	if (r == NULL)
 		r = spate_net_route_find(n, remote);
 	n->now_us = now_us;
-	if (r == NULL || spate_net_local(n, remote) || (!is_ip4(remote) && remote[0] == 0xff))
+	if (r == NULL || !can_be_remote(n, remote))
 		return -ENETUNREACH;
 	if (ip_is_zero(local))
 		src = spate_net_source(n, r->iface, remote);

@@ -154,6 +154,74 @@ static void test_path_mtu_is_kept_for_ten_minutes_and_never_raised(void **state)
 	us_close(NULL);
 }
 
+/* RFC 1191 6.3, RFC 8201 5.3: who has a path looks again when the way may be wider. */
+static void test_path_mtu_that_is_forgotten_moves_the_paths(void **state)
+{
+	struct spate_net_path p;
+	uint8_t ip[16], later[16];
+	uint64_t start_us;
+	uint32_t gen;
+
+	us_open(NULL);
+	start_us = us.now_us;
+	ip_of("10.0.0.2", ip);
+	ip_of("fd00::2", later);
+	spate_net_pmtu(us.net, ip, 1400, us.now_us);
+	us.now_us += 100000000;
+	spate_net_pmtu(us.net, later, 1300, us.now_us);
+	assert_int_equal(path_to(&us, &p, "10.0.0.2"), 0);
+	host_turn(&us);
+	for (unsigned i = 0; i < 2; i++) {
+		gen = spate_net_hot(us.net)->gen;
+		us.now_us = start_us + i * 100000000 + 599999999;
+		while (spate_net_tick(us.net, us.now_us, &us.in) <= us.now_us)
+			;
+		spate_net_flush(us.net);
+		while (take())
+			;
+		gen = spate_net_hot(us.net)->gen;
+		/* Called when it asked to be, and at no other time. */
+		assert_true(spate_net_tick(us.net, us.now_us, &us.in) <= us.now_us + 1);
+		assert_int_equal(spate_net_hot(us.net)->gen, gen);
+		us.now_us++;
+		spate_net_tick(us.net, us.now_us, &us.in);
+		assert_int_not_equal(spate_net_hot(us.net)->gen, gen);
+		assert_int_equal(path_to(&us, &p, i == 0 ? "10.0.0.2" : "fd00::2"), 0);
+		assert_int_equal(p.mtu, 1500);
+	}
+	assert_int_equal(path_to(&us, &p, "fd00::2"), 0);
+	us_close(NULL);
+}
+
+/* Nobody can be connected to there; a frame would go to everybody, or to nobody. */
+static void test_groups_and_broadcast_are_no_remote(void **state)
+{
+	const char *const odd[] = {"224.0.0.1",  "239.255.255.255", "240.0.0.1", "255.255.255.255",
+				   "10.0.0.255", "10.0.0.0",        "127.0.0.1", "0.0.0.0",
+				   "10.0.0.1",   "ff02::1",         "ff0e::1:2", "::1",
+				   "::",         "fd00::1"};
+	const char *const good[] = {"10.0.0.254", "223.255.255.254", "192.0.2.255", "fd00::2",
+				    "2001:db8::1"};
+	uint8_t all[16], gw[16];
+	struct spate_net_path p;
+
+	us_open(NULL);
+	ip_of("0.0.0.0", all); /* so that there is a way to everything */
+	ip_of("10.0.0.254", gw);
+	assert_int_equal(spate_net_add_route(us.net, 0, all, 0, gw), 0);
+	ip_of("::", all);
+	ip_of("fd00::fe", gw);
+	assert_int_equal(spate_net_add_route(us.net, 0, all, 0, gw), 0);
+	for (unsigned i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
+		if (path_to(&us, &p, odd[i]) != -ENETUNREACH)
+			fail_msg("a path to %s", odd[i]);
+	spate_net_flush(us.net);
+	assert_false(take()); /* nor is anybody asked for */
+	for (unsigned i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		assert_int_equal(path_to(&us, &p, good[i]), 0);
+	us_close(NULL);
+}
+
 static void test_workers_share_what_they_learn(void **state)
 {
 	static struct spate_net_board board;
@@ -185,6 +253,8 @@ int main(void)
 		cmocka_unit_test(test_no_route_and_wrong_source),
 		cmocka_unit_test(test_source_address_fits_the_destination),
 		cmocka_unit_test(test_path_mtu_is_kept_for_ten_minutes_and_never_raised),
+		cmocka_unit_test(test_path_mtu_that_is_forgotten_moves_the_paths),
+		cmocka_unit_test(test_groups_and_broadcast_are_no_remote),
 		cmocka_unit_test(test_workers_share_what_they_learn),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
