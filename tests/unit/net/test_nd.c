@@ -46,6 +46,7 @@ static void ns(const char *src, const uint8_t *mac)
 
 static void drain(void)
 {
+	spate_net_flush(us.net);
 	while (take())
 		;
 }
@@ -74,6 +75,109 @@ static void assert_sends(struct spate_net_path *p, const uint8_t mac[6])
 	assert_true(take());
 	assert_memory_equal(us.out, mac, 6);
 	assert_int_not_equal(p->gen, 0);
+}
+
+/* --- what is valid: 7.1 --- */
+
+/* The message made above is refused: no answer, nothing learnt. */
+static void assert_refused(const char *what)
+{
+	uint64_t before = count(SPATE_NET_DROP_ND);
+
+	give(frame, seal(2));
+	if (count(SPATE_NET_DROP_ND) != before + 1 || take())
+		fail_msg("taken: %s", what);
+}
+
+/* 7.1.1. Each is wrong in one way alone. */
+static void test_invalid_solicitations_are_refused(void **state)
+{
+	const char *const group = "ff02::1:ff00:1";
+	struct spate_net_path p;
+	uint8_t ip[16];
+
+	ip_of("fd00::2:5", ip); /* so that ff02::1:ff02:5 is ours too */
+	assert_int_equal(spate_net_add_address(us.net, 0, ip, 64), 0);
+	nd(135, "fd00::2", group, "fd00::1", mac_peer);
+	frame[14 + 7] = 254;
+	assert_refused("came through a router");
+	nd(135, "fd00::2", group, "fd00::1", mac_peer)[1] = 1;
+	assert_refused("code");
+	nd(135, "fd00::2", group, group, mac_peer);
+	assert_refused("target is a group");
+	nd(135, "fd00::2", group, "fd00::1", mac_peer)[25] = 0;
+	assert_refused("option of length 0");
+	nd(135, "fd00::2", group, "fd00::1", mac_peer)[25] = 2;
+	assert_refused("option longer than the message");
+	nd(135, "fd00::2", group, "fd00::1", NULL);
+	frame[14 + 5] = 23;
+	assert_refused("short");
+	nd(135, "fd00::2", group, "fd00::1", mac_all);
+	assert_refused("from a group of MAC addresses");
+	nd(135, "fd00::2", group, "fd00::1", NULL);
+	assert_refused("asks all without saying from where (4.3)");
+	nd(135, "::", group, "fd00::1", mac_peer);
+	assert_refused("from nowhere, with an option");
+	nd(135, "::", "ff02::1", "fd00::1", NULL);
+	assert_refused("from nowhere, to all nodes");
+	nd(135, "::", "ff02::1:ff02:5", "fd00::1", NULL);
+	assert_refused("from nowhere, to another address's group");
+	nd(135, "::", "fd00::1", "fd00::1", NULL);
+	assert_refused("from nowhere, to us alone");
+	assert_int_equal(path_to(&us, &p, "fd00::2"), 0);
+	assert_int_equal(p.gen, 0);
+}
+
+/* 7.1.2 */
+static void test_invalid_advertisements_are_refused(void **state)
+{
+	struct spate_net_path p;
+
+	assert_int_equal(path_to(&us, &p, "fd00::2"), 0);
+	drain();
+	nd(136, "fd00::2", "fd00::1", "fd00::2", mac_peer)[4] = SOLICITED;
+	frame[14 + 7] = 254;
+	assert_refused("came through a router");
+	nd(136, "fd00::2", "fd00::1", "fd00::2", mac_peer)[1] = 1;
+	assert_refused("code");
+	nd(136, "fd00::2", "ff02::1", "fd00::2", mac_peer)[4] = SOLICITED | OVERRIDE;
+	assert_refused("an answer to all");
+	nd(136, "fd00::2", "fd00::1", "ff02::2", mac_peer)[4] = SOLICITED;
+	assert_refused("about a group");
+	nd(136, "fd00::2", "fd00::1", "fd00::2", mac_peer)[25] = 0;
+	assert_refused("option of length 0");
+	nd(136, "fd00::2", "fd00::1", "fd00::2", NULL);
+	frame[14 + 5] = 23;
+	assert_refused("short");
+	assert_false(spate_net_resolve(us.net, &p));
+	nd(136, "fd00::2", "ff02::1", "fd00::2", mac_peer)[4] = OVERRIDE;
+	give(frame, seal(2)); /* to all, unasked: good */
+	assert_sends(&p, mac_peer);
+}
+
+/* RFC 4862 5.4: somebody wants to use our address; he, who has none, must hear of it (7.2.4). */
+static void test_who_probes_for_our_address_is_told(void **state)
+{
+	uint8_t all[16], ours[16];
+
+	ns("::", NULL);
+	assert_true(take());
+	ip_of("ff02::1", all);
+	ip_of("fd00::1", ours);
+	assert_memory_equal(us.out, "\x33\x33\0\0\0\1", 6);
+	assert_memory_equal(us.out + 14 + 8, ours, 16);
+	assert_memory_equal(us.out + 14 + 24, all, 16);
+	assert_int_equal(us.out[14 + 7], 255);
+	assert_int_equal(us.out[54], 136);
+	assert_int_equal(us.out[58], OVERRIDE);
+	assert_memory_equal(us.out + 62, ours, 16);
+	assert_memory_equal(us.out + 78, "\2\1", 2);
+	assert_memory_equal(us.out + 80, mac_us, 6);
+	assert_false(take());
+	nd(135, "::", "ff02::1:ff00:1", "fd00::77:0:1", NULL); /* same group, another's address */
+	give(frame, seal(2));
+	assert_false(take());
+	assert_int_equal(count(SPATE_NET_ND), 2);
 }
 
 /* --- what makes an asked one known: 7.2.3, 7.2.5 --- */
@@ -236,6 +340,9 @@ static void test_the_other_workers_follow_the_same_rules(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(test_invalid_solicitations_are_refused),
+		T(test_invalid_advertisements_are_refused),
+		T(test_who_probes_for_our_address_is_told),
 		T(test_only_an_answer_to_our_question_makes_reachable),
 		T(test_without_override_another_address_is_only_a_doubt),
 		T(test_with_override_it_is_taken),
