@@ -103,12 +103,7 @@ enum spate_net_verdict spate_net_icmp6_input(struct spate_net *n, const struct v
 	case RA:
 		return spate_net_router_input(n, v, icmp, len);
 	case MLD_QUERY:
-		/* Queries come from a router on the link, with hop limit 1 (RFC 3810 5.1.14). */
-		if (v->ip[7] != 1 || !is_link_local(v->ip + 8) ||
-		    !spate_net_bucket_take(&n->mld, n->now_us))
-			return SPATE_NET_DROP_ICMP;
-		spate_net_mld_report(n, v->iface);
-		return SPATE_NET_ND;
+		return spate_net_mld_query(n, v, icmp, len);
 	default:
 		return SPATE_NET_DROP_ICMP; /* redirects are not followed */
 	}

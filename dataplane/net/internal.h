@@ -55,6 +55,7 @@ struct address {
 	uint8_t iface;
 	bool link_local;
 	uint64_t defend_us; /* not defended again before */
+	uint64_t report_us; /* then a router's query is answered; 0: none is */
 };
 
 struct route {
@@ -138,6 +139,7 @@ struct spate_net {
 	unsigned nincomplete;
 	uint64_t neigh_due_us;
 	uint64_t pmtu_due_us;
+	uint64_t mld_due_us;
 	uint64_t router_due_us;
 	uint64_t link_due_us;
 
@@ -241,8 +243,9 @@ struct view {
 	uint32_t near; /* bytes contiguous from ip on, at most the IP packet's length */
 	uint32_t len;  /* of the IP packet */
 	unsigned iface;
-	bool multicast; /* the destination address is */
-	bool fragment;  /* it came with a fragment header, whole */
+	bool multicast;    /* the destination address is */
+	bool fragment;     /* it came with a fragment header, whole */
+	bool router_alert; /* IPv6: it asks routers to look at it */
 };
 
 /* Not part of a connection: a SYN, or not TCP. */
@@ -263,6 +266,8 @@ enum spate_net_verdict spate_net_icmp6_input(struct spate_net *n, const struct v
 					     uint8_t *icmp, uint32_t len, struct spate_net_in *in);
 enum spate_net_verdict spate_net_nd_input(struct spate_net *n, const struct view *v,
 					  const uint8_t *icmp, uint32_t len);
+enum spate_net_verdict spate_net_mld_query(struct spate_net *n, const struct view *v,
+					   const uint8_t *icmp, uint32_t len);
 enum spate_net_verdict spate_net_l4_input(struct spate_net *n, struct view *v, uint8_t proto,
 					  uint8_t *l4, uint32_t len, struct spate_net_in *in);
 
@@ -285,7 +290,10 @@ void spate_net_arp_announce(struct spate_net *n, unsigned iface, const uint8_t i
 void spate_net_nd_solicit(struct spate_net *n, unsigned iface, const uint8_t target[16],
 			  const uint8_t source[16], const uint8_t *unicast_mac);
 void spate_net_nd_announce(struct spate_net *n, unsigned iface, const uint8_t ip[16]);
+void spate_net_solicited_node(const uint8_t ip[16], uint8_t group[16]); /* RFC 4291 2.7.1 */
+void spate_net_group_mac(const uint8_t group[16], uint8_t mac[6]);      /* RFC 2464 7 */
 void spate_net_mld_report(struct spate_net *n, unsigned iface);
+void spate_net_mld_tick(struct spate_net *n);
 /*
  * Copies len bytes behind the first `after` bytes past the ethernet header; sets head_len and the
  * frag.

@@ -13,11 +13,13 @@
 #define NEXT_NONE     59
 #define NEXT_DSTOPT   60
 
+#define OPT_ROUTER_ALERT 5 /* RFC 2711 */
+
 /*
  * Options whose top two bits are 00 may be skipped when unknown; the others ask for a discard
  * (4.2).
  */
-static bool options_good(const uint8_t *p, unsigned len)
+static bool options_good(const uint8_t *p, unsigned len, bool *router_alert)
 {
 	for (unsigned i = 0; i < len;) {
 		if (p[i] == 0) { /* Pad1 */
@@ -28,6 +30,8 @@ static bool options_good(const uint8_t *p, unsigned len)
 			return false;
 		if (p[i] >> 6 != 0)
 			return false;
+		if (p[i] == OPT_ROUTER_ALERT && p[i + 1] == 2)
+			*router_alert = true;
 		i += 2u + p[i + 1];
 	}
 	return true;
@@ -42,6 +46,7 @@ static enum spate_net_verdict skip_extensions(struct view *v, uint32_t *at, uint
 {
 	for (unsigned i = 0;; i++) {
 		const uint8_t *h = v->ip + *at;
+		bool other;
 		uint32_t len;
 
 		if ((*next != NEXT_HOPOPT || i != 0) && *next != NEXT_ROUTING &&
@@ -60,7 +65,8 @@ static enum spate_net_verdict skip_extensions(struct view *v, uint32_t *at, uint
 			if (h[3] != 0)
 				return SPATE_NET_DROP_IP_EXTENSION; /* segments left: we are no
 								       router */
-		} else if (!options_good(h + 2, len - 2)) {
+		} else if (!options_good(h + 2, len - 2,
+					 *next == NEXT_HOPOPT ? &v->router_alert : &other)) {
 			return SPATE_NET_DROP_IP_EXTENSION;
 		}
 		*next = h[0];

@@ -1,7 +1,6 @@
 /*
- * nd.c: neighbour solicitation and advertisement (RFC 4861 7), and the MLDv2 report that makes a
- * snooping switch pass solicitations on to us (RFC 3810). Both only believe what comes from the
- * link itself: hop limit 255.
+ * nd.c: neighbour solicitation and advertisement (RFC 4861 7). Only what comes from the link itself
+ * is believed: hop limit 255.
  */
 #include "dataplane/net/internal.h"
 
@@ -12,27 +11,8 @@
 #define NA_ROUTER      0x80
 #define NA_SOLICITED   0x40
 #define NA_OVERRIDE    0x20
-#define MLD2_REPORT    143
-#define MLD_TO_EXCLUDE 4
 
 static const uint8_t all_nodes[16] = {0xff, 0x02, [15] = 1};
-
-static void solicited_node(const uint8_t ip[16], uint8_t group[16])
-{
-	memset(group, 0, 16);
-	group[0] = 0xff;
-	group[1] = 0x02;
-	group[11] = 1;
-	group[12] = 0xff;
-	memcpy(group + 13, ip + 13, 3);
-}
-
-/* RFC 2464 7 */
-static void group_mac(const uint8_t group[16], uint8_t mac[6])
-{
-	mac[0] = mac[1] = 0x33;
-	memcpy(mac + 2, group + 12, 4);
-}
 
 /* An NS or NA with its one option. flags: of NA. */
 static void send_nd(struct spate_net *n, unsigned iface, const uint8_t mac[6], uint8_t type,
@@ -70,8 +50,8 @@ void spate_net_nd_solicit(struct spate_net *n, unsigned iface, const uint8_t tar
 		send_nd(n, iface, unicast_mac, NS, 0, source, target, target);
 		return;
 	}
-	solicited_node(target, group);
-	group_mac(group, mac);
+	spate_net_solicited_node(target, group);
+	spate_net_group_mac(group, mac);
 	send_nd(n, iface, mac, NS, 0, source, group, target);
 }
 
@@ -80,7 +60,7 @@ void spate_net_nd_announce(struct spate_net *n, unsigned iface, const uint8_t ip
 {
 	uint8_t mac[6];
 
-	group_mac(all_nodes, mac);
+	spate_net_group_mac(all_nodes, mac);
 	send_nd(n, iface, mac, NA, NA_OVERRIDE, ip, all_nodes, ip);
 }
 
@@ -129,7 +109,7 @@ static enum spate_net_verdict solicitation(struct spate_net *n, const struct vie
 		 * Somebody checks whether the address is free (RFC 4862 5.4.3): all shall hear
 		 * that it is not.
 		 */
-		solicited_node(target, group);
+		spate_net_solicited_node(target, group);
 		if (mac != NULL || memcmp(dst, group, 16) != 0)
 			return SPATE_NET_DROP_ND;
 		if (a != NULL && a->iface == v->iface)
@@ -180,44 +160,4 @@ enum spate_net_verdict spate_net_nd_input(struct spate_net *n, const struct view
 	if (v->ip[7] != 255 || icmp[1] != 0 || len < 24)
 		return SPATE_NET_DROP_ND;
 	return icmp[0] == NS ? solicitation(n, v, icmp, len) : advertisement(n, v, icmp, len);
-}
-
-/* Joins the solicited-node group of ip. */
-static void report(struct spate_net *n, unsigned iface, const uint8_t from[16],
-		   const uint8_t ip[16])
-{
-	static const uint8_t routers[16] = {0xff, 0x02, [15] = 0x16};
-	const uint32_t len = 8 + 20;
-	uint8_t mac[6];
-	uint16_t csum;
-
-	group_mac(routers, mac);
-	struct spate_pkt_tx *tx = spate_net_frame(n, iface, mac, ETH_IP6);
-
-	if (tx == NULL)
-		return;
-	uint8_t *h = tx->head + tx->l2_len, *hop = h + 40, *m = hop + 8;
-
-	spate_net_ip6_header(h, 0, 1, from, routers, 8 + len);
-	memcpy(hop, "\x3a\0\5\2\0\0\1\0", 8); /* router alert (RFC 2711), padded */
-	memset(m, 0, len);
-	m[0] = MLD2_REPORT;
-	m[7] = 1;
-	m[8] = MLD_TO_EXCLUDE; /* exclude nobody: join */
-	solicited_node(ip, m + 12);
-	csum = (uint16_t)~spate_csum_fold(spate_net_pseudo6(from, routers, PROTO_ICMP6, len) +
-					  spate_csum_words(m, len));
-	memcpy(m + 2, &csum, 2);
-	tx->head_len = (uint16_t)(tx->l2_len + 48 + len);
-	spate_net_frame_send(n, iface, tx);
-}
-
-/* Sent from the link-local address (RFC 3810 5.2.13). */
-void spate_net_mld_report(struct spate_net *n, unsigned iface)
-{
-	const uint8_t *from = spate_net_link_local(n, iface);
-
-	for (unsigned i = 0; i < n->naddresses && from != NULL; i++)
-		if (!is_ip4(n->address[i].ip) && n->address[i].iface == iface)
-			report(n, iface, from, n->address[i].ip);
 }

@@ -3,7 +3,7 @@
  *
  *   rx burst ─ ethernet, vlan ─┬─ arp.c
  *                              ├─ ip4.c ─┬─ icmp4.c
- *                              └─ ip6.c ─┼─ icmp6.c, nd.c, router.c
+ *                              └─ ip6.c ─┼─ icmp6.c, nd.c, router.c, mld.c
  *                                        └─ l4.c ──► in.tcp[], in.udp[]
  */
 #include <errno.h>
@@ -55,7 +55,8 @@ struct spate_net *spate_net_create(const struct spate_net_setup *setup)
 	set_rate(&n->post, 1000);
 	set_rate(&n->post_event, 1000);
 	memset(n->bucket, 0xff, sizeof(n->bucket));
-	n->neigh_due_us = n->router_due_us = n->link_due_us = n->pmtu_due_us = UINT64_MAX;
+	n->neigh_due_us = n->router_due_us = n->link_due_us = n->pmtu_due_us = n->mld_due_us =
+		UINT64_MAX;
 	for (unsigned i = 0; i < PARKED_MAX; i++)
 		n->parked_free[n->nparked_free++] = (uint8_t)i;
 	if (setup->board != NULL)
@@ -472,9 +473,12 @@ uint64_t spate_net_tick(struct spate_net *n, uint64_t now_us, struct spate_net_i
 		spate_net_link_tick(n);
 	if (now_us >= n->pmtu_due_us)
 		spate_net_pmtu_tick(n);
+	if (now_us >= n->mld_due_us)
+		spate_net_mld_tick(n);
 	uint64_t due = earlier(n->neigh_due_us, n->router_due_us);
 
-	return earlier(due, earlier(n->link_due_us, n->pmtu_due_us));
+	due = earlier(due, n->link_due_us);
+	return earlier(due, earlier(n->pmtu_due_us, n->mld_due_us));
 }
 
 void spate_net_flush(struct spate_net *n)

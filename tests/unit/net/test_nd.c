@@ -336,6 +336,146 @@ static void test_the_other_workers_follow_the_same_rules(void **state)
 	host_close(&other);
 }
 
+/* --- listeners: RFC 3810 --- */
+
+/* A query, general with group "::"; code: the most it lets us wait, as in 5.1.3. */
+static void query(const char *src, const char *group, uint16_t code, uint8_t len)
+{
+	uint8_t *hop = ip6_from(src, strcmp(group, "::") == 0 ? "ff02::1" : group, 0, 8u + len);
+	uint8_t *m = hop + 8;
+	uint16_t c;
+
+	memcpy(frame, "\x33\x33\0\0\0\1", 6);
+	frame[14 + 7] = 1;
+	memcpy(hop, "\x3a\0\5\2\0\0\1\0", 8); /* router alert */
+	m[0] = 130;
+	spate_store16(m + 4, code);
+	ip_of(group, m + 8);
+	c = (uint16_t)~spate_csum_fold(spate_csum_plain(frame + 14 + 8, 32) +
+				       __builtin_bswap16(58) + __builtin_bswap16(len) +
+				       spate_csum_plain(m, len));
+	memcpy(m + 2, &c, 2);
+}
+
+static void ask(const char *group, uint16_t code)
+{
+	query("fe80::1", group, code, 28);
+	give(frame, 14 + 40 + 8 + 28);
+}
+
+/*
+ * Reports in so many milliseconds, and when the first one and the last came. Each is checked; of
+ * what group the last one was is in us.out.
+ */
+static unsigned reports(unsigned ms, unsigned *first, unsigned *last)
+{
+	const uint8_t *r = us.out + 14;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i <= ms; i++, us.now_us += 1000) {
+		host_turn(&us);
+		while (take()) {
+			assert_int_equal(r[6], 0); /* hop-by-hop, with router alert */
+			assert_int_equal(r[7], 1);
+			assert_int_equal(r[8], 0xfe); /* from our link-local address */
+			assert_int_equal(r[48], 143);
+			assert_int_equal(r[48 + 8], 2); /* MODE_IS_EXCLUDE: an answer (5.2.12) */
+			if (n++ == 0)
+				*first = i;
+			*last = i;
+		}
+	}
+	return n;
+}
+
+static void test_general_query_is_answered_for_each_group(void **state)
+{
+	unsigned first, last, early = 0, late = 0;
+
+	for (unsigned i = 0; i < 40; i++) {
+		ask("::", 1000);
+		assert_int_equal(reports(1000, &first, &last), 2); /* link-local and fd00::1 */
+		early += first < 300;
+		late += first > 700;
+		us.now_us += SECOND;
+	}
+	assert_true(early > 4 && late > 4); /* spread, or all of a link answer at once (6.2) */
+}
+
+static void test_query_for_one_group_is_answered_for_it(void **state)
+{
+	unsigned first, last;
+	uint8_t ip[16], group[16];
+
+	ip_of("fd00::2:5", ip);
+	assert_int_equal(spate_net_add_address(us.net, 0, ip, 64), 0);
+	ask("ff02::1:ff02:5", 500);
+	assert_int_equal(reports(500, &first, &last), 1);
+	ip_of("ff02::1:ff02:5", group);
+	assert_memory_equal(us.out + 14 + 48 + 12, group, 16);
+	ask("ff02::1:ff02:5", 0); /* at once */
+	assert_int_equal(reports(0, &first, &last), 1);
+	ask("ff02::1", 0); /* all nodes are in it, and nobody says so (6) */
+	ask("ff02::1:ff02:6", 0);
+	assert_int_equal(reports(100, &first, &last), 0);
+}
+
+/* 6.2: the earlier answer serves both queries, whichever came first. */
+static void test_one_answer_serves_two_queries(void **state)
+{
+	unsigned first, last;
+
+	for (unsigned i = 0; i < 20; i++) {
+		ask("::", i % 2 ? 10000 : 10);
+		ask("::", i % 2 ? 10 : 10000);
+		assert_int_equal(reports(10000, &first, &last), 2);
+		assert_true(last <= 10);
+	}
+}
+
+/* 5.1.3: above 32767 it is a mantissa and an exponent. */
+static void test_how_long_an_answer_may_wait(void **state)
+{
+	unsigned first, last, late = 0;
+
+	for (unsigned i = 0; i < 10; i++) {
+		ask("::", 0xa800); /* 0x1800 << 5 */
+		assert_int_equal(reports(196608, &first, &last), 2);
+		late += first > 0xa800;
+	}
+	assert_true(late > 2);
+}
+
+static void test_invalid_queries_are_not_answered(void **state)
+{
+	unsigned first, last;
+
+	query("fd00::2", "::", 0, 28); /* not from a router's link-local address */
+	give(frame, 14 + 40 + 8 + 28);
+	query("fe80::1", "::", 0, 28);
+	frame[14 + 7] = 2; /* from further away */
+	give(frame, 14 + 40 + 8 + 28);
+	query("fe80::1", "::", 0, 28);
+	frame[14 + 40 + 2] = 1; /* padding where the router alert should be */
+	give(frame, 14 + 40 + 8 + 28);
+	query("fe80::1", "::", 0, 23); /* short */
+	give(frame, 14 + 40 + 8 + 23);
+	assert_int_equal(count(SPATE_NET_DROP_ICMP), 4);
+	assert_int_equal(reports(1000, &first, &last), 0);
+}
+
+static void test_queries_are_answered_so_often_and_no_more(void **state)
+{
+	unsigned first, last;
+
+	for (unsigned i = 0; i < 100; i++)
+		ask("ff02::1:ff00:1", 0);
+	while (take())
+		;
+	assert_int_equal(count(SPATE_NET_ND), 10);
+	assert_int_equal(reports(0, &first, &last), 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, us_open, us_close)
 int main(void)
 {
@@ -350,6 +490,12 @@ int main(void)
 		T(test_a_new_neighbour_moves_nobody),
 		T(test_an_answer_without_its_option_confirms),
 		T(test_the_other_workers_follow_the_same_rules),
+		T(test_general_query_is_answered_for_each_group),
+		T(test_query_for_one_group_is_answered_for_it),
+		T(test_one_answer_serves_two_queries),
+		T(test_how_long_an_answer_may_wait),
+		T(test_invalid_queries_are_not_answered),
+		T(test_queries_are_answered_so_often_and_no_more),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
