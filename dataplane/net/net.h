@@ -153,7 +153,7 @@ struct spate_net_iface_setup {
 	unsigned queue;
 	uint16_t vlan; /* tag to use; 0: untagged */
 	uint16_t mtu;  /* 0: the port's */
-	bool quiet;    /* not the first worker: no gratuitous ARP, no DAD, no solicitations */
+	bool quiet;    /* not the first worker: no announcements, no router solicitations */
 	bool routers;  /* follow router advertisements; routes that are added here go first */
 };
 
