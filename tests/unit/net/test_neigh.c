@@ -190,6 +190,18 @@ static void test_each_address_has_its_interfaces_gateway(void **state)
 	assert_int_equal(spate_net_path(us.net, &p, 6, local, 80, remote, 9, us.now_us), 0);
 	assert_int_equal(p.iface, 1);
 	drain();
+	/* Another has it on this link, where it is not ours: counted, not answered. */
+	uint8_t *m = ip6_from("fd01::1", "fd00::1", 58, 32);
+
+	frame[14 + 7] = 255;
+	m[0] = 136;
+	ip_of("fd01::1", m + 8);
+	memcpy(m + 24, "\2\1\2\0\0\0\0\2", 8);
+	give(frame, seal(2));
+	assert_false(take());
+	give(frame, arp(1, mac_peer, "10.0.1.1", "10.0.1.1"));
+	assert_false(take());
+	assert_int_equal(count(SPATE_NET_DROP_ARP_CONFLICT), 2);
 	spate_net_destroy(us.net);
 	us.net = spate_net_create(&(struct spate_net_setup){.seed = 1});
 	uint8_t sink[2048];
