@@ -67,6 +67,10 @@ void spate_http_concat(struct spate_http_conn *c)
 
 		switch (spate_span_part(w, x->torrent, part, &o)) {
 		case SPATE_SPAN_OK:
+			if (x->unanswered) { /* control was quicker than our question */
+				spate_http_concat_known(c, 0);
+				return;
+			}
 			if (!put_part(c, x, part, o)) {
 				fail(c);
 				return;

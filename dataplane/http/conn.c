@@ -22,53 +22,18 @@
 #include "dataplane/http/range.h"
 #include "dataplane/http/uri.h"
 
-#define SMALL_BYTES  2048
-#define LARGE_BYTES  (sizeof(struct spate_http_exchange) + SPATE_REQUEST_HEAD_MAX + URL_MAX)
-#define URL_MAX      (SPATE_REQUEST_LINE_MAX * 3u + 1)
 #define CONNS_MAX    (1u << 20)
 #define PARTIALS_MAX (1u << 14)
-#define SMALL_MAX    (1u << 18)
-#define LARGE_MAX    (1u << 12)
 
 #define DRAIN_GRACE_MS 500 /* for the first request of who connected just before we drain */
 
 static void set_timer(struct spate_http_conn *c, enum spate_http_timer kind);
-
-/* --- exchanges --- */
-
-struct spate_http_exchange *spate_http_exchange_get(struct spate_http_conn *c, const void *head,
-						    uint32_t head_len, struct spate_slice url)
-{
-	struct spate_http *h = spate_http_of(c);
-	bool large = sizeof(struct spate_http_exchange) + head_len + url.len > SMALL_BYTES;
-	struct spate_http_exchange *x = spate_pool_get(large ? &h->large : &h->small);
-
-	if (x == NULL)
-		return NULL;
-	memset(x, 0, sizeof(*x));
-	x->conn = c;
-	x->large = large;
-	x->start_us = h->w->now_us;
-	x->head_len = head_len;
-	memcpy(x->head, head, head_len);
-	if (url.len > 0)
-		memcpy(x->head + head_len, url.p, url.len);
-	x->miss.url = x->head + head_len;
-	x->miss.url_len = (uint16_t)url.len;
-	return x;
-}
-
-void spate_http_exchange_put(struct spate_http *h, struct spate_http_exchange *x)
-{
-	spate_pool_put(x->large ? &h->large : &h->small, x);
-}
 
 /* --- the end of an answer --- */
 
 /* Logs what has left. All of it when the connection is going. */
 static void log_sent(struct spate_http_conn *c, bool all)
 {
-	struct spate_http *h = spate_http_of(c);
 	uint64_t sent = c->s->out.base;
 
 	while (c->log_head != NULL && (all || c->log_head->end <= sent)) {
@@ -78,7 +43,7 @@ static void log_sent(struct spate_http_conn *c, bool all)
 		if (c->log_head == NULL)
 			c->log_tail = &c->log_head;
 		spate_http_log(c, x, sent);
-		spate_http_exchange_put(h, x);
+		spate_http_exchange_put(x);
 	}
 }
 
@@ -101,18 +66,15 @@ static void finish(struct spate_http_conn *c)
 
 void spate_http_answered(struct spate_http_conn *c, struct spate_http_exchange *x, bool keep_alive)
 {
-	struct spate_http *h = spate_http_of(c);
-
 	log_sent(c, false); /* a queue that never runs empty must not pile up what has left it */
 	if (x != NULL) {
 		x->end = c->s->out.end;
-		if (h->w->config->access_log) {
-			x->next = NULL;
-			*c->log_tail = x;
-			c->log_tail = &x->next;
-		} else {
-			spate_http_exchange_put(h, x);
-		}
+		x = spate_http_exchange_answered(c, x);
+	}
+	if (x != NULL) {
+		x->next = NULL;
+		*c->log_tail = x;
+		c->log_tail = &x->next;
 	}
 	spate_stream_kick(c->s);
 	set_timer(c, SPATE_HTTP_TIMER_SEND);
@@ -129,7 +91,7 @@ static void answered_or_not(struct spate_http_conn *c, bool ok, struct spate_htt
 		return;
 	}
 	if (x != NULL)
-		spate_http_exchange_put(spate_http_of(c), x);
+		spate_http_exchange_put(x);
 	give_up(c);
 }
 
@@ -153,16 +115,23 @@ static void set_timer(struct spate_http_conn *c, enum spate_http_timer kind)
 	spate_stream_timer(c->s, ms[kind]);
 }
 
+/* Of what is no whole request: would its answer have no body (RFC 9110 9.3.2)? */
+static bool asks_for_head(const uint8_t *p, size_t len)
+{
+	if (len >= 2 && p[0] == '\r' && p[1] == '\n') {
+		p += 2;
+		len -= 2;
+	}
+	return len >= 5 && memcmp(p, "HEAD ", 5) == 0;
+}
+
 /* Answers and closes: the next request cannot be found, or is not wanted. */
 static void refuse(struct spate_http_conn *c, const void *head, uint32_t len, unsigned status,
 		   bool head_only)
 {
-	struct spate_http_exchange *x = NULL;
+	struct spate_http_exchange *x =
+		spate_http_exchange_log_raw(c, head, len < 1024 ? len : 1024);
 
-	if (spate_http_of(c)->w->config->access_log) {
-		x = spate_http_exchange_get(c, head, len < 1024 ? len : 1024,
-					    (struct spate_slice){0});
-	}
 	answered_or_not(c, spate_http_respond_status(c, status, head_only, false, false, x), x,
 			false);
 }
@@ -176,7 +145,8 @@ static void on_timeout(struct spate_stream *s)
 	case SPATE_HTTP_TIMER_HEAD:
 		SPATE_COUNT(w->stats, conn_timeout);
 		if (c->partial != NULL && !c->closing)
-			refuse(c, c->partial->bytes, c->partial->len, 408, false);
+			refuse(c, c->partial->bytes, c->partial->len, 408,
+			       asks_for_head(c->partial->bytes, c->partial->len));
 		else
 			finish(c);
 		break;
@@ -277,20 +247,8 @@ static void fetched(struct spate_worker *w, struct spate_miss *m, struct spate_o
 	h->misses--;
 	if (verdict == SPATE_FETCH_STALE)
 		cache = SPATE_LOG_STALE;
-	else if (m->stale != NULL && m->stale == o)
+	else if (m->stale != NULL && m->stale == o && !m->coalesced) /* else it still arrives */
 		cache = SPATE_LOG_REVALIDATED;
-	if (m->stale != NULL)
-		spate_cache_unpin(w->cache, w->id, m->stale);
-	if (c == NULL) {
-		if (o != NULL)
-			spate_cache_unpin(w->cache, w->id, o);
-		spate_http_exchange_put(h, x);
-		return;
-	}
-	c->waiting = NULL;
-	x->cache = (uint8_t)cache;
-	spate_http_request_init(&r);
-	spate_http_request_parse((const uint8_t *)x->head, x->head_len, &r); /* was OK before */
 	if (cache == SPATE_LOG_REVALIDATED)
 		SPATE_COUNT(w->stats, http_revalidated);
 	else if (cache == SPATE_LOG_STALE)
@@ -299,6 +257,17 @@ static void fetched(struct spate_worker *w, struct spate_miss *m, struct spate_o
 		SPATE_COUNT(w->stats, http_coalesced);
 	else
 		SPATE_COUNT(w->stats, http_miss);
+	if (m->stale != NULL)
+		spate_cache_unpin(w->cache, w->id, m->stale);
+	if (c == NULL) {
+		if (o != NULL)
+			spate_cache_unpin(w->cache, w->id, o);
+		spate_http_exchange_put(x);
+		return;
+	}
+	c->waiting = NULL;
+	x->cache = (uint8_t)cache;
+	spate_http_exchange_request(x, &r);
 	if (o != NULL)
 		answer(c, &r, o, cache, x);
 	else
@@ -316,19 +285,13 @@ static void fetch(struct spate_http_conn *c, const struct spate_http_request *r,
 	struct spate_http_exchange *x = NULL;
 
 	if (h->misses < SPATE_HTTP_MISSES_MAX)
-		x = spate_http_exchange_get(c, r->head, r->head_len, url);
+		x = spate_http_exchange_get(c, r, url);
 	if (x == NULL) {
 		if (stale != NULL)
 			spate_cache_unpin(w->cache, w->id, stale);
-		if (w->config->access_log)
-			x = spate_http_exchange_get(c, r->head, r->head_len,
-						    (struct spate_slice){0});
-		if (x != NULL)
-			x->parsed = true;
-		answer_status(c, r, 503, x);
+		answer_status(c, r, 503, spate_http_exchange_log(c, r));
 		return;
 	}
-	x->parsed = true;
 	x->miss.key = *key;
 	x->miss.worker = w->id;
 	x->miss.stale = stale;
@@ -348,7 +311,7 @@ static void fetch(struct spate_http_conn *c, const struct spate_http_request *r,
 static bool track(struct spate_http_conn *c, const struct spate_http_request *r)
 {
 	struct spate_worker *w = c->s->worker;
-	struct spate_http_exchange *x = NULL;
+	struct spate_http_exchange *x;
 	uint8_t body[SPATE_TRACKER_HTTP_BYTES];
 	size_t len = spate_tracker_http(w, r->path, r->query, &c->s->peer, &c->s->local, body,
 					sizeof(body));
@@ -356,10 +319,7 @@ static bool track(struct spate_http_conn *c, const struct spate_http_request *r)
 
 	if (len == 0)
 		return false;
-	if (w->config->access_log)
-		x = spate_http_exchange_get(c, r->head, r->head_len, (struct spate_slice){0});
-	if (x != NULL)
-		x->parsed = true;
+	x = spate_http_exchange_log(c, r);
 	answered_or_not(c,
 			spate_http_respond_body(c, body, len, r->method == SPATE_HTTP_HEAD,
 						r->minor == 0, keep_alive, x),
@@ -388,8 +348,7 @@ void spate_http_concat_known(struct spate_http_conn *c, unsigned status)
 	spate_torrent_ref(t); /* the pump lets go of its own */
 	spate_http_pump_let_go(c);
 	x->unanswered = false;
-	spate_http_request_init(&r);
-	spate_http_request_parse((const uint8_t *)x->head, x->head_len, &r); /* was OK before */
+	spate_http_exchange_request(x, &r);
 	if (status != 0)
 		answer_status(c, &r, status, x);
 	else
@@ -429,11 +388,10 @@ static bool serve_torrent(struct spate_http_conn *c, const struct spate_http_req
 	if (v == SPATE_SPAN_CHANGED) /* withdrawn just now: a path like any */
 		return false;
 	SPATE_COUNT(w->stats, http_torrent);
-	if (w->config->access_log || v == SPATE_SPAN_WAIT) {
-		x = spate_http_exchange_get(c, r->head, r->head_len, (struct spate_slice){0});
-		if (x != NULL)
-			x->parsed = true;
-	}
+	if (v == SPATE_SPAN_WAIT)
+		x = spate_http_exchange_get(c, r, (struct spate_slice){0});
+	else
+		x = spate_http_exchange_log(c, r);
 	if (v == SPATE_SPAN_FAILED || (v == SPATE_SPAN_WAIT && x == NULL)) {
 		answer_status(c, r, 503, x);
 	} else if (v == SPATE_SPAN_WAIT) {
@@ -456,19 +414,20 @@ static void serve(struct spate_http_conn *c, const struct spate_http_request *r,
 {
 	struct spate_worker *w = c->s->worker;
 	struct spate_http_exchange *x = NULL;
-	char buf[URL_MAX];
+	char buf[SPATE_URI_MAX(SPATE_REQUEST_LINE_MAX)];
 	struct spate_slice url;
 
 	SPATE_COUNT(w->stats, http_requests);
 	if (++c->requests >= w->config->max_requests && w->config->max_requests != 0)
 		c->close_after = true;
-	if (spate_http_request_has_body(r)) {
-		/* and close, without reading it */
-		refuse(c, r->head, r->head_len, 413, r->method == SPATE_HTTP_HEAD);
-		return;
-	}
 	unsigned refused = spate_http_method_refused(r->method);
 
+	if (spate_http_request_has_body(r)) {
+		/* and close, without reading it */
+		refuse(c, r->head, r->head_len, refused != 0 ? refused : 413,
+		       r->method == SPATE_HTTP_HEAD);
+		return;
+	}
 	if (w->tracker != NULL && refused == 0 && r->method != SPATE_HTTP_OPTIONS && track(c, r))
 		return;
 
@@ -482,11 +441,7 @@ static void serve(struct spate_http_conn *c, const struct spate_http_request *r,
 		return;
 	}
 	if (refused != 0 || r->method == SPATE_HTTP_OPTIONS) {
-		if (w->config->access_log)
-			x = spate_http_exchange_get(c, r->head, r->head_len,
-						    (struct spate_slice){0});
-		if (x != NULL)
-			x->parsed = true;
+		x = spate_http_exchange_log(c, r);
 		if (refused != 0) {
 			answer_status(c, r, refused, x);
 			return;
@@ -516,12 +471,7 @@ static void serve(struct spate_http_conn *c, const struct spate_http_request *r,
 	} else {
 		SPATE_COUNT(w->stats, http_hit);
 	}
-	if (w->config->access_log) {
-		x = spate_http_exchange_get(c, r->head, r->head_len, (struct spate_slice){0});
-		if (x != NULL)
-			x->parsed = true;
-	}
-	answer(c, r, o, cache, x);
+	answer(c, r, o, cache, spate_http_exchange_log(c, r));
 }
 
 /* --- bytes --- */
@@ -579,15 +529,22 @@ static size_t take(struct spate_http_conn *c, const uint8_t *data, size_t len)
 		spate_http_request_init(&fresh);
 		v = spate_http_request_parse(data, len, &fresh);
 	}
+	const uint8_t *bytes = p != NULL ? p->bytes : data;
+
 	if (v == SPATE_REQUEST_NEED_MORE) {
-		if (p == NULL && !keep_partial(c, r, data, len))
+		if (before + len == 2 && bytes[0] == '\r' && bytes[1] == '\n' &&
+		    c->requests > 0) { /* RFC 9112 2.2: nothing has begun */
+			drop_partial(c);
+			set_timer(c, SPATE_HTTP_TIMER_IDLE);
+		} else if (p == NULL && !keep_partial(c, r, data, len)) {
 			give_up(c);
+		}
 		return len;
 	}
 	if (v != SPATE_REQUEST_OK) {
 		SPATE_COUNT(c->s->worker->stats, http_bad_request);
-		refuse(c, p != NULL ? p->bytes : data, (uint32_t)(before + len),
-		       spate_http_request_status(v), false);
+		refuse(c, bytes, (uint32_t)(before + len), spate_http_request_status(v),
+		       asks_for_head(bytes, before + len));
 		drop_partial(c);
 		return len;
 	}
@@ -644,7 +601,7 @@ static void on_drained(struct spate_stream *s)
 		spate_http_pump(c);
 	if (s->out.base != s->out.end || busy(c) || c->closing)
 		return;
-	if (c->close_after) {
+	if (c->close_after && c->partial == NULL) {
 		finish(c);
 		return;
 	}
@@ -661,7 +618,10 @@ static void no_more_requests(struct spate_http_conn *c)
 
 static void on_eof(struct spate_stream *s)
 {
-	no_more_requests(s->ctx);
+	struct spate_http_conn *c = s->ctx;
+
+	drop_partial(c); /* the rest of it will not come */
+	no_more_requests(c);
 }
 
 /*
@@ -683,6 +643,22 @@ static void on_drain(struct spate_stream *s)
 	c->close_after = true;
 }
 
+/* The viewer did not wait for what control was asked for. */
+static void log_left(struct spate_http_conn *c)
+{
+	struct spate_http_exchange *x;
+	struct spate_http_request r;
+
+	spate_http_exchange_request(c->waiting, &r);
+	x = spate_http_exchange_log(c, &r);
+	if (x == NULL)
+		return;
+	x->start_us = c->waiting->start_us;
+	spate_http_log_left(x);
+	spate_http_log(c, x, c->s->out.base);
+	spate_http_exchange_put(x);
+}
+
 static void on_closed(struct spate_stream *s, enum spate_close_why why)
 {
 	struct spate_http_conn *c = s->ctx;
@@ -694,8 +670,10 @@ static void on_closed(struct spate_stream *s, enum spate_close_why why)
 	if (c->pumping != NULL)
 		spate_http_pump_drop(c);
 	log_sent(c, true);
-	if (c->waiting != NULL)
+	if (c->waiting != NULL) {
+		log_left(c);
 		c->waiting->conn = NULL; /* control still reads it; fetched() frees it */
+	}
 	spate_pool_put(&h->conns, c);
 }
 
@@ -739,8 +717,7 @@ int spate_http_create(struct spate_worker *w)
 		h->boundary = w->now_us;
 	spate_pool_init(&h->conns, sizeof(struct spate_http_conn), CONNS_MAX);
 	spate_pool_init(&h->partials, sizeof(struct spate_http_partial), PARTIALS_MAX);
-	spate_pool_init(&h->small, SMALL_BYTES, SMALL_MAX);
-	spate_pool_init(&h->large, LARGE_BYTES, LARGE_MAX);
+	spate_http_exchanges_init(h);
 	w->http = h;
 	return 0;
 }
@@ -753,8 +730,7 @@ void spate_http_destroy(struct spate_worker *w)
 		return;
 	spate_pool_finish(&h->conns);
 	spate_pool_finish(&h->partials);
-	spate_pool_finish(&h->small);
-	spate_pool_finish(&h->large);
+	spate_http_exchanges_finish(h);
 	free(h);
 	w->http = NULL;
 }

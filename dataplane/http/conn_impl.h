@@ -1,6 +1,7 @@
 /*
- * conn_impl.h: what conn.c (reading, waiting, timers), ahead.c (a burst's requests), respond.c
- * (answers), pump.c (answers of unknown length) and access.c (the log) share.
+ * conn_impl.h: what conn.c (reading, waiting, timers), exchange.c (requests that outlive their
+ * burst), ahead.c (a burst's requests), respond.c (answers), pump.c (answers of unknown length) and
+ * access.c (the log) share.
  */
 #ifndef SPATE_HTTP_CONN_IMPL_H
 #define SPATE_HTTP_CONN_IMPL_H
@@ -10,10 +11,14 @@
 #include "dataplane/http/request.h"
 #include "dataplane/worker.h"
 
+#define SPATE_HTTP_TEXTS    4     /* that are logged: target, Range, User-Agent, Referer */
+#define SPATE_HTTP_TEXT_MAX 2048u /* bytes of each */
+
 /*
  * A request that outlives the burst it came in: it waits for control, is sent piece by piece, or is
- * to be logged once its last byte was taken. Holds a copy of the request head and the normalised
- * URL behind it.
+ * to be logged once its last byte was taken. While it waits it holds a copy of the request head and
+ * the normalised URL behind it; when it is only to be logged, just what the log wants (`logged`), in
+ * a pool of its own: viewers who ask and do not read keep nobody else from asking.
  */
 struct spate_http_exchange {
 	struct spate_http_exchange *next; /* conn's list of what is to be logged */
@@ -24,9 +29,11 @@ struct spate_http_exchange {
 	uint64_t end;      /* past the last byte of the response; UINT64_MAX: not known yet */
 	uint16_t status;
 	uint8_t cache; /* enum spate_log_cache */
-	bool large;    /* which pool it is from */
-	bool parsed;   /* head is a whole request; false: a refused one, as far as it came */
 	bool chunked;  /* the pump frames with chunks */
+	bool logged;   /* head[] has the texts of the log one behind the other, and: */
+	uint8_t method, minor;
+	uint16_t text_len[SPATE_HTTP_TEXTS];
+	struct spate_pool *pool;
 	struct spate_object *object;   /* the pump's, pinned */
 	uint64_t off;                  /* the pump's place in it */
 	struct spate_torrent *torrent; /* in place of object: a span of it, up to `stop` */
@@ -77,7 +84,7 @@ struct spate_http_ready {
 
 struct spate_http {
 	struct spate_worker *w;
-	struct spate_pool conns, partials, small, large;
+	struct spate_pool conns, partials, small, large, log_small, log_large;
 	uint32_t misses;
 	uint64_t boundary; /* seed of multipart boundaries */
 	int64_t date_s;    /* what date[] says */
@@ -93,12 +100,28 @@ static inline struct spate_http *spate_http_of(struct spate_http_conn *c)
 	return c->s->worker->http;
 }
 
+/* --- exchange.c --- */
+void spate_http_exchanges_init(struct spate_http *h);
+void spate_http_exchanges_finish(struct spate_http *h);
+/* Copies r's head, and url, which may be absent; NULL when the pool is at its limit. */
+struct spate_http_exchange *spate_http_exchange_get(struct spate_http_conn *c,
+						    const struct spate_http_request *r,
+						    struct spate_slice url);
+/* Just for the log; NULL: nothing is logged, or there is no room (log_dropped). */
+struct spate_http_exchange *spate_http_exchange_log(struct spate_http_conn *c,
+						    const struct spate_http_request *r);
+/* Likewise of what came in place of a request: its first line. */
+struct spate_http_exchange *spate_http_exchange_log_raw(struct spate_http_conn *c, const void *p,
+							size_t len);
+/* x, which need not wait any more, as one for the log; or NULL, and x is gone. */
+struct spate_http_exchange *spate_http_exchange_answered(struct spate_http_conn *c,
+							 struct spate_http_exchange *x);
+void spate_http_exchange_put(struct spate_http_exchange *x);
+/* The request of one that waits, once more. r points into x. */
+void spate_http_exchange_request(const struct spate_http_exchange *x, struct spate_http_request *r);
+
 /* --- conn.c --- */
 
-/* Copies head and url; NULL when the pool is at its limit. url may be absent. */
-struct spate_http_exchange *spate_http_exchange_get(struct spate_http_conn *c, const void *head,
-						    uint32_t head_len, struct spate_slice url);
-void spate_http_exchange_put(struct spate_http *h, struct spate_http_exchange *x);
 /* The answer is queued whole: log it when it is out, close or read on. x may be NULL. */
 void spate_http_answered(struct spate_http_conn *c, struct spate_http_exchange *x, bool keep_alive);
 
@@ -146,6 +169,9 @@ void spate_http_concat_known(struct spate_http_conn *c, unsigned status);
 void spate_http_concat_drop(struct spate_http_exchange *x);
 
 /* --- access.c --- */
+/* x is one for the log. */
 void spate_http_log(struct spate_http_conn *c, struct spate_http_exchange *x, uint64_t sent);
+/* To be called before: the viewer has left without an answer. */
+void spate_http_log_left(struct spate_http_exchange *x);
 
 #endif

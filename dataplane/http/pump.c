@@ -105,9 +105,12 @@ fail:
 void spate_http_pump_drop(struct spate_http_conn *c)
 {
 	struct spate_http_exchange *x = spate_http_pump_let_go(c);
-	struct spate_http *h = spate_http_of(c);
 
-	if (h->w->config->access_log && !x->unanswered)
-		spate_http_log(c, x, c->s->out.base);
-	spate_http_exchange_put(h, x);
+	if (x->unanswered)
+		spate_http_log_left(x);
+	x = spate_http_exchange_answered(c, x);
+	if (x == NULL)
+		return;
+	spate_http_log(c, x, c->s->out.base);
+	spate_http_exchange_put(x);
 }

@@ -379,10 +379,9 @@ static bool respond_one(struct spate_http_conn *c, const struct spate_http_reque
 	if (pump && r->minor == 0)
 		*keep_alive = false; /* the end of the body is the end of the connection */
 	if (pump && !head_only && x == NULL) {
-		x = *px = spate_http_exchange_get(c, r->head, r->head_len, (struct spate_slice){0});
+		x = *px = spate_http_exchange_get(c, r, (struct spate_slice){0});
 		if (x == NULL)
 			return false;
-		x->parsed = true;
 		x->status = (uint16_t)status;
 		x->cache = (uint8_t)cache;
 	}
@@ -467,10 +466,9 @@ bool spate_http_respond_torrent(struct spate_http_conn *c, const struct spate_ht
 	if (len == 0)
 		return true;
 	if (*px == NULL) {
-		*px = spate_http_exchange_get(c, r->head, r->head_len, (struct spate_slice){0});
+		*px = spate_http_exchange_get(c, r, (struct spate_slice){0});
 		if (*px == NULL)
 			return false;
-		(*px)->parsed = true;
 	}
 	x = *px;
 	spate_torrent_ref(t);
@@ -547,7 +545,8 @@ bool spate_http_respond_options(struct spate_http_conn *c, bool http_1_0, bool k
 	PUT(&h, "Allow: GET, HEAD, OPTIONS\r\n"
 		"Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n"
 		"Access-Control-Allow-Headers: Range, If-Range, If-None-Match, If-Modified-Since, "
-		"Content-Type, Cache-Control\r\n"
+		"Content-Type, Cache-Control, "
+		"CMCD-Request, CMCD-Object, CMCD-Status, CMCD-Session\r\n" /* CTA-5004 */
 		"Access-Control-Max-Age: 86400\r\n");
 	PUT(&h, CORS_ALLOW CORS_EXPOSE);
 	end(&h, http_1_0, keep_alive);

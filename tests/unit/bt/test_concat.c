@@ -2,7 +2,7 @@
  */
 #include "wire_rig.h"
 
-#include "dataplane/http/conn.h"
+#include "dataplane/http/conn_impl.h"
 
 #define GET(more) "GET /film/a.mp4 HTTP/1.1\r\nHost: e\r\n" more "\r\n"
 
@@ -210,6 +210,28 @@ static void failed_first_fetch_is_a_503(void **state)
 	spate_stream_mem_close(p);
 }
 
+/* The part is there when it is asked for again, though nobody has said so: the head comes first. */
+static void part_that_comes_between_two_looks(void **state)
+{
+	struct spate_http_exchange *x;
+	struct spate_stream_mem *p;
+
+	(void)state;
+	make_torrent_drop(&t.m, 0);
+	p = ask(GET("Range: bytes=0-99\r\n"));
+	x = ((struct spate_http_conn *)p->s.ctx)->pumping;
+	assert_true(x->unanswered);
+	spate_span_forget(x->wait);
+	x->wait = NULL;
+	make_torrent_put(&t.m, 0);
+	p->s.app->room(&p->s);
+	spate_stream_mem_take(p, SIZE_MAX);
+	assert_has(p, "HTTP/1.1 206 ");
+	assert_int_equal(assert_body(p, 0, 0, 100), p->out_len);
+	spate_stream_mem_close(p);
+	rig_reply(rig_fetch(), t.m.object[0], SPATE_FETCH_OK);
+}
+
 /* They wait for it behind each other. */
 static void pipelined_behind_a_missing_first_part(void **state)
 {
@@ -284,6 +306,7 @@ int main(void)
 		CASE(other_content_ends_the_connection),
 		CASE(failed_fetch_ends_the_connection),
 		CASE(failed_first_fetch_is_a_503),
+		CASE(part_that_comes_between_two_looks),
 		CASE(pipelined_behind_a_missing_first_part),
 		CASE(viewer_may_leave_before_the_answer),
 		CASE(viewer_may_leave_while_control_fetches),

@@ -496,13 +496,29 @@ static void verdicts_become_statuses(void **state)
 static void viewer_leaves_while_control_is_busy(void **state)
 {
 	(void)state;
-	struct spate_stream_mem *m = ask(GET("/l", ""));
+	const struct spate_log_record *rec;
+	struct spate_log_ring log;
+
+	assert_int_equal(spate_log_ring_init(&log, 8192), 0);
+	t.config.access_log = true;
+	t.w->log = &log;
+	struct spate_stream_mem *m = ask(GET("/l", "User-Agent: u\r\n"));
 	struct spate_miss *miss = next_fetch();
 
 	spate_stream_mem_close(m);
+	rec = spate_log_ring_peek(&log);
+	assert_non_null(rec);
+	assert_int_equal(rec->status, 499);
+	assert_int_equal(rec->body_bytes, 0);
+	assert_false(rec->complete);
+	assert_int_equal(rec->url_len, 2);
+	assert_memory_equal(rec->text, "/lu", 3);
+	t.w->log = NULL;
+	spate_log_ring_finish(&log);
 	struct spate_object *o = publish("/l", BODY_BYTES, 200);
 
 	reply(miss, o, SPATE_FETCH_OK); /* the pin must be given back: tear_down looks */
+	assert_int_equal(t.stats.http_miss, 1);
 	fill(o, 0, BODY_BYTES);
 	complete(o);
 	spate_cache_release(t.cache, o);
@@ -524,6 +540,30 @@ static void stale_is_revalidated(void **state)
 	assert_has(m, "HTTP/1.1 200 OK\r\n");
 	assert_has(m, "Cache-Status: spate; fwd=stale; fwd-status=304\r\n");
 	assert_int_equal(t.stats.http_revalidated, 1);
+	spate_stream_mem_close(m);
+}
+
+/* What the fill is of has gone stale while it still arrives: that is no 304. */
+static void fill_that_outlives_its_lifetime_is_joined(void **state)
+{
+	(void)state;
+	struct spate_object *o = publish("/s", BODY_BYTES, 200);
+
+	fill(o, 0, 5);
+	t.w->wall_s += 100;
+	struct spate_stream_mem *m = ask(GET("/s", ""));
+	struct spate_miss *miss = next_fetch();
+
+	assert_ptr_equal(miss->stale, o);
+	miss->coalesced = true;
+	reply(miss, o, SPATE_FETCH_OK);
+	fill(o, 5, BODY_BYTES);
+	complete(o);
+	spate_stream_mem_take(m, SIZE_MAX);
+	assert_int_equal(t.stats.http_revalidated, 0);
+	assert_int_equal(t.stats.http_coalesced, 1);
+	assert_null(strstr((const char *)m->out, "304"));
+	spate_cache_release(t.cache, o);
 	spate_stream_mem_close(m);
 }
 
@@ -561,6 +601,34 @@ static void too_many_misses_are_logged(void **state)
 	assert_int_equal(t.w->http->small.used, 0);
 }
 
+/* Answers that nobody reads are many; for want of room for their records nobody else is refused. */
+static void log_records_keep_no_request_waiting(void **state)
+{
+	(void)state;
+	store("/a");
+	t.config.access_log = true;
+	t.w->http->log_small.limit = 4;
+	struct spate_stream_mem *m = spate_stream_mem_connect(t.w);
+
+	for (int i = 0; i < 10; i++)
+		spate_stream_mem_send(m, GET("/a", ""), strlen(GET("/a", "")));
+	assert_int_equal(t.w->http->log_small.used, 4);
+	assert_int_equal(t.stats.log_dropped, 6);
+	assert_int_equal(t.w->http->small.used, 0);
+	struct spate_stream_mem *other = ask(GET("/n", ""));
+
+	reply(next_fetch(), NULL, SPATE_FETCH_NOT_FOUND);
+	assert_int_equal(t.w->http->small.used,
+			 0); /* answered, and not read: for the log at most */
+	spate_stream_mem_take(other, SIZE_MAX);
+	assert_has(other, "HTTP/1.1 404 ");
+	spate_stream_mem_take(m, SIZE_MAX);
+	assert_int_equal(m->closed, false);
+	spate_stream_mem_close(m);
+	spate_stream_mem_close(other);
+	assert_int_equal(t.w->http->log_small.used, 0);
+}
+
 static void options_of_http_1_0_say_what_becomes_of_the_connection(void **state)
 {
 	(void)state;
@@ -582,6 +650,8 @@ static void requests_refused(void **state)
 		{"BREW / HTTP/1.1\r\nHost: e\r\n\r\n", "HTTP/1.1 501 ", false},
 		{"DELETE / HTTP/1.1\r\nHost: e\r\n\r\n", "HTTP/1.1 405 ", false},
 		{"GET / HTTP/1.1\r\nHost: e\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 413 ",
+		 true},
+		{"POST / HTTP/1.1\r\nHost: e\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 405 ",
 		 true},
 		{"GET /../x HTTP/1.1\r\nHost: e\r\n\r\n", "HTTP/1.1 400 ", true},
 		{"OPTIONS * HTTP/1.1\r\nHost: e\r\n\r\n", "HTTP/1.1 204 ", false},
@@ -737,10 +807,18 @@ static void refused_head_has_no_body(void **state)
 	static const char *const requests[] = {
 		"HEAD /../x HTTP/1.1\r\nHost: e\r\n\r\n",
 		"HEAD /a HTTP/1.1\r\nHost: e\r\nContent-Length: 1\r\n\r\nx",
+		"HEAD /a HTTP/1.1\r\n\r\n", /* no Host: not even parsed */
+		"\r\nHEAD /a HTTP/1.1\r\nHost: e\r\nExpect: x\r\n\r\n",
 	};
+	struct spate_stream_mem *slow = ask("HEAD /a HTTP");
 
 	(void)state;
-	for (unsigned i = 0; i < 2; i++) {
+	spate_stream_mem_timeout(slow);
+	spate_stream_mem_take(slow, SIZE_MAX);
+	assert_has(slow, "HTTP/1.1 408 ");
+	assert_int_equal(body_len(slow), 0);
+	spate_stream_mem_close(slow);
+	for (unsigned i = 0; i < 4; i++) {
 		struct spate_stream_mem *m = ask(requests[i]);
 
 		assert_true(m->fin);
@@ -782,7 +860,7 @@ static void pipelining_without_end_holds_no_log_records(void **state)
 		m->out_len = 0;
 		assert_true(spate_sendq_len(&m->s.out) > 0);
 	}
-	assert_in_range(t.w->http->small.used, 1, 60);
+	assert_in_range(t.w->http->log_small.used, 1, 60);
 	spate_stream_mem_close(m);
 }
 
@@ -816,6 +894,55 @@ static void drain_answers_who_has_just_connected(void **state)
 	m = ask(GET("/a", ""));
 	drain(m);
 	assert_true(m->finish); /* between two requests: at once */
+	spate_stream_mem_close(m);
+}
+
+/* The half that has come may become a request: it is answered, and told that it was the last. */
+static void drain_waits_for_the_rest_of_a_request(void **state)
+{
+	static const char both[] = GET("/a", "") "GET /a HT", rest[] = "TP/1.1\r\nHost: e\r\n\r\n";
+
+	(void)state;
+	store("/a");
+	struct spate_stream_mem *m = spate_stream_mem_connect(t.w);
+
+	spate_stream_mem_send(m, both, strlen(both));
+	drain(m);
+	spate_stream_mem_take(m, SIZE_MAX);
+	assert_false(m->finish);
+	assert_int_not_equal(m->timer_ms, 0);
+	m->out_len = 0;
+	spate_stream_mem_send(m, rest, strlen(rest));
+	spate_stream_mem_take(m, SIZE_MAX);
+	assert_has(m, "HTTP/1.1 200 OK\r\n");
+	assert_has(m, "Connection: close\r\n");
+	assert_true(m->fin);
+	spate_stream_mem_close(m);
+	/* But of who has said FIN no rest comes. */
+	m = spate_stream_mem_connect(t.w);
+	spate_stream_mem_send(m, both, strlen(both));
+	spate_stream_mem_eof(m);
+	spate_stream_mem_take(m, SIZE_MAX);
+	assert_true(m->fin);
+	spate_stream_mem_close(m);
+}
+
+/* RFC 9112 2.2: some clients send one after a body. */
+static void empty_line_between_requests_begins_nothing(void **state)
+{
+	(void)state;
+	store("/a");
+	struct spate_stream_mem *m = ask(GET("/a", ""));
+	uint32_t idle_ms = m->timer_ms;
+
+	spate_stream_mem_send(m, "\r", 1);
+	spate_stream_mem_send(m, "\n", 1);
+	assert_int_equal(m->timer_ms, idle_ms);
+	assert_int_equal(t.w->http->partials.used, 0);
+	m->out_len = 0;
+	spate_stream_mem_send(m, GET("/a", ""), strlen(GET("/a", "")));
+	spate_stream_mem_take(m, SIZE_MAX);
+	assert_has(m, "HTTP/1.1 200 OK\r\n");
 	spate_stream_mem_close(m);
 }
 
@@ -881,8 +1008,10 @@ int main(void)
 		CASE(verdicts_become_statuses),
 		CASE(viewer_leaves_while_control_is_busy),
 		CASE(stale_is_revalidated),
+		CASE(fill_that_outlives_its_lifetime_is_joined),
 		CASE(stale_for_a_failing_origin_is_called_so),
 		CASE(too_many_misses_are_logged),
+		CASE(log_records_keep_no_request_waiting),
 		CASE(options_of_http_1_0_say_what_becomes_of_the_connection),
 		CASE(requests_refused),
 		CASE(slow_head_gets_408),
@@ -898,6 +1027,8 @@ int main(void)
 		CASE(ahead_is_for_one_burst),
 		CASE(ahead_changes_nothing),
 		CASE(drain_answers_who_has_just_connected),
+		CASE(drain_waits_for_the_rest_of_a_request),
+		CASE(empty_line_between_requests_begins_nothing),
 	};
 
 	return cmocka_run_group_tests(cases, NULL, NULL);
