@@ -150,6 +150,19 @@ static void begin_drain(void *ctx)
 
 /* --- configuration --- */
 
+/* Of a worker, and no more than there are descriptors for: viewers must not leave control without. */
+static uint32_t connections(const struct spate_config *cfg)
+{
+	struct rlimit lim;
+	uint64_t most;
+
+	if (cfg->backend != SPATE_BACKEND_SOCKETS || getrlimit(RLIMIT_NOFILE, &lim) < 0)
+		return cfg->limits.connections;
+	most = lim.rlim_cur > 2 * OTHER_FDS ? lim.rlim_cur - OTHER_FDS : lim.rlim_cur / 2;
+	most = most / cfg->workers + 1;
+	return cfg->limits.connections < most ? cfg->limits.connections : (uint32_t)most;
+}
+
 static int set_worker_config(struct run *r, const struct spate_config *cfg)
 {
 	struct worker_config *w = calloc(1, sizeof(*w));
@@ -160,7 +173,7 @@ static int set_worker_config(struct run *r, const struct spate_config *cfg)
 		.header_timeout_ms = cfg->timeouts.header_ms,
 		.idle_timeout_ms = cfg->timeouts.idle_ms,
 		.send_timeout_ms = cfg->timeouts.send_ms,
-		.max_connections = cfg->limits.connections,
+		.max_connections = connections(cfg),
 		.max_requests = cfg->limits.requests,
 		.access_log = strcmp(cfg->log.access, "off") != 0,
 		.bt_rate = cfg->p2p.rate_bytes,

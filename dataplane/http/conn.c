@@ -140,6 +140,7 @@ static void on_timeout(struct spate_stream *s)
 {
 	struct spate_http_conn *c = s->ctx;
 	struct spate_worker *w = s->worker;
+	uint64_t acked;
 
 	switch ((enum spate_http_timer)c->timer) {
 	case SPATE_HTTP_TIMER_HEAD:
@@ -155,10 +156,13 @@ static void on_timeout(struct spate_stream *s)
 		finish(c);
 		break;
 	case SPATE_HTTP_TIMER_SEND:
-		/* Not the viewer's fault while bytes move, or while there are none to move. */
-		if (s->out.base != c->sent_mark || s->out.base == s->out.end ||
+		/* Not the viewer's fault while bytes move, or while there are none to move. A
+		 * kernel with a large buffer may take none for a minute from who goes on reading. */
+		acked = spate_stream_acked(s);
+		if (acked != c->sent_mark || s->out.base == s->out.end ||
 		    spate_sendq_dry(&w->sendq, &s->out)) {
 			set_timer(c, SPATE_HTTP_TIMER_SEND);
+			c->sent_mark = acked;
 			break;
 		}
 		SPATE_COUNT(w->stats, conn_timeout);

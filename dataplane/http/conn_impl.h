@@ -65,7 +65,7 @@ struct spate_http_conn {
 	struct spate_http_exchange *waiting; /* with control */
 	struct spate_http_exchange *pumping; /* being sent piece by piece */
 	struct spate_http_exchange *log_head, **log_tail;
-	uint64_t sent_mark; /* s->out.base when the send timer was set */
+	uint64_t sent_mark; /* how far sending was when the send timer was set */
 	uint32_t requests;
 	uint8_t timer;    /* enum spate_http_timer */
 	bool paused;      /* recv took less than it was given */

@@ -8,8 +8,9 @@
 #include "dataplane/http/conn_impl.h"
 #include "dataplane/http/uri.h"
 
-#define SMALL_BYTES     2048
-#define LARGE_BYTES     (sizeof(struct spate_http_exchange) + SPATE_REQUEST_HEAD_MAX + \
+#define SMALL_BYTES 2048
+#define LARGE_BYTES                                                    \
+	(sizeof(struct spate_http_exchange) + SPATE_REQUEST_HEAD_MAX + \
 	 SPATE_URI_MAX(SPATE_REQUEST_LINE_MAX))
 #define LOG_SMALL_BYTES 1024
 #define LOG_LARGE_BYTES \
@@ -120,7 +121,8 @@ struct spate_http_exchange *spate_http_exchange_log_raw(struct spate_http_conn *
 	const char *end = memchr(p, '\n', len);
 	struct spate_http_request r = {0};
 
-	r.target = (struct spate_slice){p, (uint32_t)(end != NULL ? end - (const char *)p : (long)len)};
+	r.target = (struct spate_slice){
+		p, (uint32_t)(end != NULL ? end - (const char *)p : (long)len)};
 	if (r.target.len > 0 && r.target.p[r.target.len - 1] == '\r')
 		r.target.len--;
 	return spate_http_exchange_log(c, &r);

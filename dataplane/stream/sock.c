@@ -148,6 +148,16 @@ static int open_ring(struct spate_sock *k)
 	return err;
 }
 
+/* Receives that go on (6.0): nothing tells of them, but an operation of the same age. */
+static bool multishot(struct spate_sock *k)
+{
+	struct io_uring_probe *p = io_uring_get_probe_ring(&k->ring);
+	bool there = p != NULL && io_uring_opcode_supported(p, IORING_OP_SEND_ZC);
+
+	io_uring_free_probe(p);
+	return there;
+}
+
 static int open_buffers(struct spate_sock *k)
 {
 	size_t ring_bytes = SPATE_SOCK_BUFS * sizeof(struct io_uring_buf);
@@ -219,11 +229,10 @@ static int backend_open(struct spate_worker *w, const void *setup, const char **
 		*why = text;
 		goto fail;
 	}
-	err = open_buffers(k);
+	err = multishot(k) ? open_buffers(k) : -ENOSYS;
 	if (err < 0) {
 		snprintf(text, sizeof(text),
-			 "io_uring buffer ring: %s (Linux 5.19 or later is needed)",
-			 strerror(-err));
+			 "io_uring buffer ring: %s (Linux 6.0 or later is needed)", strerror(-err));
 		*why = text;
 		goto fail_ring;
 	}
@@ -315,7 +324,7 @@ static void accepted(struct spate_sock *k, struct spate_sock_listener *l,
 		return;
 	if (cqe->res == -EMFILE || cqe->res == -ENFILE || cqe->res == -ENOMEM ||
 	    cqe->res == -ENOBUFS) {
-		SPATE_COUNT(k->w->stats, conn_refused);
+		SPATE_COUNT(k->w->stats, accept_put_off);
 		k->retry_at = k->tick + 1 + ACCEPT_PAUSE_MS * 1000 / SPATE_SOCK_TICK_US;
 	} else {
 		arm_accept(k, l);
@@ -506,7 +515,8 @@ static void backend_close(struct spate_worker *w)
 	if (k->enabled) {
 		drain(w);
 		for (struct spate_sock_conn *c = k->all; c != NULL; c = c->all_next)
-			spate_sock_conn_kill(c, SPATE_CLOSE_STOP, true);
+			spate_sock_conn_kill(c, SPATE_CLOSE_STOP,
+					     !c->shut); /* the rest is the kernel's */
 		/* Cancels come back within microseconds; a second is for a kernel that is very
 		 * busy. */
 		for (int i = 0; k->all != NULL && i < 1000; i++) {

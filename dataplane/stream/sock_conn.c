@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #define LINGER_MS 2000 /* our FIN is out and the peer's is not: how often to look */
+#define HELD_FEW  4    /* received buffers that anybody may hold */
 
 static struct spate_sock_conn *conn_of(struct spate_stream *s)
 {
@@ -66,6 +67,21 @@ static void op_kick(struct spate_stream *s)
 	mark_dirty(conn_of(s));
 }
 
+/* Bytes in the kernel that the peer has not acknowledged. */
+static uint64_t unacked(const struct spate_sock_conn *c)
+{
+	int left = 0;
+
+	return ioctl(c->fd, SIOCOUTQ, &left) == 0 && left > 0 ? (uint64_t)left : 0;
+}
+
+static uint64_t op_acked(struct spate_stream *s)
+{
+	uint64_t left = unacked(conn_of(s));
+
+	return s->out.base > left ? s->out.base - left : 0;
+}
+
 static void op_resume(struct spate_stream *s)
 {
 	mark_resume(conn_of(s));
@@ -94,6 +110,7 @@ const struct spate_stream_ops spate_sock_stream_ops = {
 	.name = "sockets",
 	.kick = op_kick,
 	.resume = op_resume,
+	.acked = op_acked,
 	.finish = op_finish,
 	.abort = op_abort,
 	.timer = op_timer,
@@ -265,14 +282,14 @@ void spate_sock_conn_run_dead(struct spate_sock *k)
 static void linger(struct spate_sock_conn *c)
 {
 	const struct spate_worker *w = c->s.worker;
-	int left = 0;
+	uint32_t left = (uint32_t)unacked(c);
 
-	if (ioctl(c->fd, SIOCOUTQ, &left) < 0 || left <= 0) {
+	if (left == 0) {
 		spate_sock_conn_kill(c, SPATE_CLOSE_DONE, false);
 		return;
 	}
-	c->stuck_ms = (uint32_t)left == c->unacked ? c->stuck_ms + LINGER_MS : 0;
-	c->unacked = (uint32_t)left;
+	c->stuck_ms = left == c->unacked ? c->stuck_ms + LINGER_MS : 0;
+	c->unacked = left;
 	if (c->stuck_ms >= w->config->send_timeout_ms) {
 		SPATE_COUNT(w->stats, conn_timeout);
 		spate_sock_conn_kill(c, SPATE_CLOSE_RESET, true);
@@ -298,13 +315,22 @@ static void check_done(struct spate_sock_conn *c)
 
 /* --- receiving --- */
 
-/* Copies what the app left; false: no memory, the conn must go. */
+/*
+ * Copies what the app left; false: no memory, the conn must go. Who asks without reading holds some
+ * dozens (what was received until the cancel came), who pipelines now and then one or two: so half
+ * of them are for the latter.
+ */
 static bool hold(struct spate_sock_conn *c, const uint8_t *data, size_t len)
 {
-	struct spate_sock_held *h = spate_pool_get(&spate_sock_of(c)->held);
+	struct spate_pool *pool = &spate_sock_of(c)->held;
+	struct spate_sock_held *h;
 
+	if (c->nheld >= HELD_FEW && pool->used >= pool->limit / 2)
+		return false;
+	h = spate_pool_get(pool);
 	if (h == NULL)
 		return false;
+	c->nheld++;
 	h->next = NULL;
 	h->off = 0;
 	h->len = (uint32_t)len;
@@ -407,6 +433,7 @@ void spate_sock_conn_run_resumed(struct spate_sock *k)
 				break;
 			}
 			c->held = h->next;
+			c->nheld--;
 			if (c->held == NULL)
 				c->held_tail = &c->held;
 			spate_pool_put(&k->held, h);

@@ -47,6 +47,7 @@ struct spate_sock_conn {
 	struct spate_stream s; /* first: a stream pointer is a conn pointer */
 	int fd;
 	uint16_t ops;                      /* operations the kernel holds */
+	uint16_t nheld;                    /* in `held` */
 	bool receiving;                    /* multishot receive is armed */
 	bool recv_cancel;                  /* and told to end, because of a pause */
 	bool sending;                      /* a send is out, or a wait for room */

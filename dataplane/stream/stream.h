@@ -92,6 +92,9 @@ struct spate_stream_ops {
 	void (*abort)(struct spate_stream *s);
 	/* One timer a stream, coarse (±50 ms); ms 0 stops it. */
 	void (*timer)(struct spate_stream *s, uint32_t ms);
+	/* The offset below which the peer has acknowledged everything. A system call where out.base
+	 * is only what the kernel took, so it is asked when a timer runs out. NULL: out.base. */
+	uint64_t (*acked)(struct spate_stream *s);
 };
 
 /* The public head of every backend's connection. */
@@ -128,6 +131,11 @@ static inline void spate_stream_finish(struct spate_stream *s)
 static inline void spate_stream_abort(struct spate_stream *s)
 {
 	s->ops->abort(s);
+}
+
+static inline uint64_t spate_stream_acked(struct spate_stream *s)
+{
+	return s->ops->acked != NULL ? s->ops->acked(s) : s->out.base;
 }
 
 static inline void spate_stream_timer(struct spate_stream *s, uint32_t ms)

@@ -147,7 +147,7 @@ def edge_over(request, spate_bin, backend, work):
     """edge_over(origin, **config): origin is a URL, a folder, an origin object, or a list of config entries."""
     edges = []
 
-    def start(origin, user=None, ready=True, **config):
+    def start(origin, user=None, ready=True, files=None, **config):
         if hasattr(origin, "url"):
             origin = origin.url()
         if not isinstance(origin, list):
@@ -155,7 +155,7 @@ def edge_over(request, spate_bin, backend, work):
             origin = [{"match": "/", ("url" if "://" in text else "dir"): text}]
         folder = work / f"edge{len(edges)}"
         folder.mkdir()
-        edges.append(Edge(spate_bin, folder, backend, {"origins": origin, **config}, user, ready))
+        edges.append(Edge(spate_bin, folder, backend, {"origins": origin, **config}, user, ready, files))
         return edges[-1]
 
     yield start

@@ -322,3 +322,21 @@ def test_reader_that_stops_is_reset(edge_over, folder):
         got = len(c.rest())
         assert got < 30 << 20
     assert edge.metrics()["conn_timeout"] >= 1
+
+
+@pytest.mark.slow(12)
+def test_reader_that_has_become_slow_is_no_reader_that_stops(edge_over, folder):
+    """The kernel has grown its buffer for a fast viewer: it takes nothing more for seconds while the slow one reads on."""
+    (folder / "big").write_bytes(b"x" * (48 << 20))
+    edge = edge_over(folder, timeouts={"send": "1500ms"})
+    with edge.connect(rcvbuf=300000, mss=1400) as c:
+        c.request("/big")
+        c.head()
+        got = 0
+        while got < 20 << 20:
+            got += len(c.sock.recv(1 << 16))
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            assert c.sock.recv(16000)
+            time.sleep(0.04)
+    assert edge.metrics()["conn_timeout"] == 0

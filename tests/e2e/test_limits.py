@@ -109,6 +109,45 @@ def test_pipelining_without_reading_is_held_back(edge_over, sample):
         assert edge.get("/0/init.mp4").status == 200
 
 
+def test_who_asks_without_reading_leaves_room_for_who_pipelines(edge_over, sample, files):
+    """Hundreds of the former: what was received and not yet taken has a pool, and it is not theirs alone."""
+    assert files > 3000, "raise the hard limit of open files"
+    edge = edge_over(sample)
+    (want,) = {edge.get("/0/init.mp4").body}
+    asks = b"GET /2/001.m4s HTTP/1.1\r\nHost: x\r\n\r\n" * 3400  # 128 KiB
+    greedy = [edge.connect(rcvbuf=4096) for _ in range(700)]
+    for c in greedy:
+        c.sock.setblocking(False)
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            c.sock.send(asks)
+    time.sleep(1)
+    with edge.connect(timeout=20) as c:
+        c.send(b"GET /0/init.mp4 HTTP/1.1\r\nHost: x\r\n\r\n" * 60)
+        assert all(c.response().body == want for _ in range(60))
+    for c in greedy:
+        c.close()
+
+
+@pytest.mark.kernel_tcp
+@pytest.mark.parametrize("nofile", [128, 1024])
+def test_viewers_leave_descriptors_for_the_rest(edge_over, folder, nofile):
+    """More of them than there are descriptors: some are turned away, and the origin and the health check are not."""
+    for i in range(3):
+        (folder / str(i)).write_bytes(b"%d" % i * 1000)
+    edge = edge_over(folder, files=nofile)
+    with contextlib.ExitStack() as opened:
+        first = opened.enter_context(edge.connect())
+        assert first.get("/0").status == 200
+        for _ in range(nofile + 100):
+            with contextlib.suppress(ConnectionResetError):
+                opened.enter_context(edge.connect(timeout=3))
+        wait_until(lambda: edge.metrics()["conn_refused"] > 100, what="some turned away")
+        assert first.get("/1").status == 200  # a miss: a file is opened
+        assert edge.admin("/healthz")[0] == 200
+        m = edge.metrics()
+        assert m["conn_refused"] + m["conn_open"] <= nofile + 101
+
+
 def test_cache_never_passes_its_limit(edge_over, folder):
     """Three times more content than memory: everything is right, evicted, and the limit holds."""
     for i in range(48):

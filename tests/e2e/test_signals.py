@@ -96,6 +96,23 @@ def test_term_cuts_what_does_not_end(edge_over, scripted):
         assert 0.5 < time.monotonic() - began < 5
 
 
+@pytest.mark.kernel_tcp
+def test_what_the_kernel_has_whole_is_not_cut(edge_over, folder):
+    """All of the answer and our FIN lie in the kernel, which outlives us; only the viewer is slow."""
+    (folder / "two").write_bytes(b"x" * (2 << 20))
+    edge = edge_over(folder, timeouts={"drain": "1s"})
+    with edge.connect(rcvbuf=4096) as c:
+        c.request("/two", headers={"Connection": "close"})
+        c.head()
+        got = 0
+        while edge.metrics()["http_body_bytes"] < 2 << 20 or got < 1 << 20:
+            got += len(c.sock.recv(1 << 16))
+        edge.term()
+        edge.stop()
+        got += len(c.rest())
+        assert got > (2 << 20) - (1 << 17)  # what came with the head is in the buffer
+
+
 def test_asked_twice_it_ends_at_once(edge_over, scripted):
     slow_origin(scripted, seconds=60)
     edge = edge_over(scripted, timeouts={"drain": "60s"})

@@ -25,10 +25,10 @@ def merge(base, more):
 class Edge:
     """
     config: over the test defaults, as in a configuration file. user: run as that uid with the limits a login
-    gives (locked memory 8 MiB, 1024 files). Started when made.
+    gives (locked memory 8 MiB, 1024 files). files: descriptors it may have. Started when made.
     """
 
-    def __init__(self, binary, work, backend, config, user=None, ready=True):
+    def __init__(self, binary, work, backend, config, user=None, ready=True, files=None):
         self.binary, self.work = binary, work
         self.port, self.admin_port = free_port(), free_port()
         self.place = backend.place(self.port)
@@ -51,6 +51,8 @@ class Edge:
                 prefix += ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", f"--inh-caps={caps}",
                            f"--ambient-caps={caps}"]
             argv = prefix + argv
+        if files is not None:
+            argv = ["prlimit", f"--nofile={files}:{files}", *argv]
         self.process = Process("spate", argv, work)
         self.stopped = self.asked = False
         if ready:
@@ -126,9 +128,11 @@ class Edge:
         host = self.place.hosts[family]
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}{path}"
 
-    def connect(self, family=4, timeout=10.0, rcvbuf=None):
+    def connect(self, family=4, timeout=10.0, rcvbuf=None, mss=None):
         s = self.place.socket(family)
         s.settimeout(timeout)
+        if mss:
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, mss)
         if rcvbuf:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
         try:
