@@ -308,7 +308,7 @@ static void on_accept(struct spate_op *op, int res, unsigned flags)
 
 static int listen_on(const struct sockaddr *addr, socklen_t len, uint16_t *port)
 {
-	struct sockaddr_storage got;
+	struct sockaddr_in6 got = {0}; /* both families have the port in the same place */
 	socklen_t got_len = sizeof(got);
 	int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int one = 1, err;
@@ -324,8 +324,7 @@ static int listen_on(const struct sockaddr *addr, socklen_t len, uint16_t *port)
 		close(fd);
 		return err;
 	}
-	*port = ntohs(addr->sa_family == AF_INET6 ? ((struct sockaddr_in6 *)&got)->sin6_port
-						  : ((struct sockaddr_in *)&got)->sin_port);
+	*port = ntohs(got.sin6_port);
 	return fd;
 }
 

@@ -1,5 +1,6 @@
 #include "control/cli/client.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -128,6 +129,7 @@ int spate_client_request(const struct spate_config_addr *to, const char *method,
 	close(fd);
 	if (ret < 0)
 		return ret;
+	assert(text != NULL);
 	ret = split(text, total, &at);
 	if (ret < 0) {
 		free(text);

@@ -151,7 +151,6 @@ const char *spate_value_url(const char *text, struct spate_value_url *out)
 	if (memchr(p, '@', url.authority_len))
 		return "has a user name: origins with credentials are not supported";
 
-	colon = end;
 	if (*p == '[') {
 		const char *close = memchr(p, ']', url.authority_len);
 

@@ -83,6 +83,7 @@ int spate_sendq_bytes(struct spate_sendq_env *e, struct spate_sendq *q, const vo
 	while (n > 0) {
 		struct spate_sendq_node *m = made;
 
+		assert(m != NULL);
 		made = m->next;
 		m->len = n < BYTES_ROOM ? n : BYTES_ROOM;
 		m->object = NULL;

@@ -151,7 +151,7 @@ static void arm_recv(struct spate_sock_conn *c)
 void spate_sock_conn_open(struct spate_sock *k, const struct spate_sock_listener *l, int fd)
 {
 	struct spate_worker *w = k->w;
-	struct sockaddr_storage ss;
+	struct sockaddr_storage ss = {0};
 	socklen_t len = sizeof(ss);
 	struct spate_sock_conn *c = NULL;
 
