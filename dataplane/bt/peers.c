@@ -227,7 +227,7 @@ uint32_t spate_peers_sweep(struct spate_peers *p, uint16_t now, uint16_t age, co
 
 	/* From the end: what moves into a gap comes from behind it, or has been looked at. */
 	for (uint32_t i = p->n; i-- > 0;)
-		while (i < p->n && (uint16_t)(now - seen(p)[i]) > age)
+		while (i < p->n && (int16_t)(now - seen(p)[i]) > (int)age)
 			spate_peers_remove(p, i, key);
 	return before - p->n;
 }

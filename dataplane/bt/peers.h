@@ -41,7 +41,10 @@ void spate_peers_remove(struct spate_peers *p, uint32_t at, const uint64_t key[2
 uint32_t spate_peers_turn(struct spate_peers *p, uint32_t at, const uint64_t key[2]);
 void spate_peers_get(const struct spate_peers *p, uint32_t at, struct spate_peers_record *r);
 void spate_peers_set(struct spate_peers *p, uint32_t at, const struct spate_peers_record *r);
-/* Removes those that were seen before now - age. How many. */
+/*
+ * Removes those that were seen before now - age. How many. Seen after now: by a worker whose clock
+ * is ahead.
+ */
 uint32_t spate_peers_sweep(struct spate_peers *p, uint16_t now, uint16_t age,
 			   const uint64_t key[2]);
 /*

@@ -223,6 +223,12 @@ static void shrink(struct spate_swarms *s, struct swarm *w, int family)
 	w->order[family] = (uint8_t)order;
 }
 
+/* Workers' clocks stand where their turns began, so now may be a little before the last sweep. */
+static bool due(const struct spate_swarms *s, const struct swarm *w, uint32_t now_s)
+{
+	return (int32_t)(now_s - w->swept) >= (int32_t)s->sweep_s;
+}
+
 static void sweep(struct spate_swarms *s, struct shard *h, struct swarm *w, uint32_t now_s)
 {
 	for (int f = V4; f <= V6; f++) {
@@ -352,7 +358,7 @@ void spate_swarms_announce(struct spate_swarms *s, const struct spate_peer_annou
 		answer->refused = w == NULL;
 	}
 	if (w != NULL) {
-		if (a->now_s - w->swept >= s->sweep_s)
+		if (due(s, w, a->now_s))
 			sweep(s, h, w, a->now_s);
 		place = record(s, h, w, family, addr, a, answer);
 		count(w, &answer->counts);
@@ -417,7 +423,7 @@ static void sweep_bucket(struct spate_swarms *s, uint32_t bucket, uint32_t now_s
 		struct swarm *w = at(s, *link);
 		uint32_t name = *link;
 
-		if (now_s - w->swept >= s->sweep_s)
+		if (due(s, w, now_s))
 			sweep(s, h, w, now_s);
 		if (w->peers[V4].n + w->peers[V6].n > 0) {
 			link = &w->next;

@@ -292,6 +292,26 @@ static void test_who_is_silent_is_forgotten(void **state)
 	assert_int_equal(u.bytes, 0);
 }
 
+/* Workers read their clocks at the start of a turn; one may be in the second before. */
+static void test_who_comes_from_the_next_second_stays(void **state)
+{
+	uint8_t room[256] __attribute__((aligned(8)));
+	const struct spate_peers_record r = {.seen = 1};
+	const uint64_t key[2] = {1, 2};
+	struct spate_peers p;
+
+	(void)state;
+	announce(true, 1, SPATE_PEER_STARTED, false, 101);
+	announce(true, 2, SPATE_PEER_STARTED, false, 100);
+	assert_int_equal(got.counts.leechers, 2);
+	assert_true(named(true, 1));
+	spate_peers_place(&p, 6, room, sizeof(room), NULL, key);
+	spate_peers_add(&p, (const uint8_t *)"abcdef", false, &r, key);
+	assert_int_equal(spate_peers_sweep(&p, 0, 100, key), 0);
+	assert_int_equal(spate_peers_sweep(&p, 0xffff, 100, key), 0);
+	assert_int_equal(spate_peers_sweep(&p, 102, 100, key), 1);
+}
+
 static void test_bytes_since_last_time(void **state)
 {
 	struct spate_peer_announce a = {.infohash = hash, .peer = addr(true, 1, 1), .now_s = 10};
@@ -447,6 +467,7 @@ int main(void)
 		T(test_only_near_ones),
 		T(test_audience),
 		T(test_who_is_silent_is_forgotten),
+		T(test_who_comes_from_the_next_second_stays),
 		T(test_bytes_since_last_time),
 		T(test_corrupt_since_last_time),
 		T(test_small_blocks_are_full),
