@@ -9,7 +9,7 @@
 
 enum served { SENT, WAITS, GONE, ENDED };
 
-#define RUNS_MAX 32 /* parts under one request; segments are mostly larger than a whole piece */
+#define RUNS_MAX 512 /* parts under one request: 16 KiB of segments of 32 bytes */
 
 /* A piece of a request: [in, in + len) of a part, and the object it comes from. */
 struct run {

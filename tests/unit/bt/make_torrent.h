@@ -19,7 +19,7 @@
 #include "control/torrent/table.h"
 #include "dataplane/cache/write.h"
 
-#define MAKE_TORRENT_PARTS 64
+#define MAKE_TORRENT_PARTS 128
 
 struct made_torrent {
 	struct spate_cache *cache;

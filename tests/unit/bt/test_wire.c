@@ -149,6 +149,27 @@ static void request_may_span_parts(void **state)
 	leave(p);
 }
 
+/* As audio of a few hundred bytes a segment has it. */
+static void request_may_span_a_hundred_parts(void **state)
+{
+	uint64_t sizes[100];
+
+	(void)state;
+	for (unsigned i = 0; i < 100; i++)
+		sizes[i] = 300 + i % 7;
+	make_torrent_end(&t.m);
+	make_torrent(&t.m, t.cache, RIG_PIECE, sizes, 100);
+	t.w->torrents = t.m.table;
+
+	struct spate_stream_mem *p = rig_peer();
+
+	rig_request(p, 0, 0, 16384);
+	rig_expect_piece(p, t.m.bytes, 0, 0, 16384);
+	rig_request(p, 0, 0, (uint32_t)t.m.len);
+	rig_expect_piece(p, t.m.bytes, 0, 0, (uint32_t)t.m.len);
+	leave(p);
+}
+
 static void last_piece_is_short(void **state)
 {
 	struct spate_stream_mem *p = rig_peer();
@@ -569,6 +590,7 @@ int main(void)
 		CASE(connections_are_limited),
 		CASE(request_gets_its_piece),
 		CASE(request_may_span_parts),
+		CASE(request_may_span_a_hundred_parts),
 		CASE(last_piece_is_short),
 		CASE(pads_of_a_hybrid_are_zeros),
 		CASE(hundreds_are_pipelined_and_answered_in_order),
