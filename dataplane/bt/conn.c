@@ -363,6 +363,7 @@ static void on_eof(struct spate_stream *s)
 		return;
 	SPATE_COUNT(s->worker->stats, bt_close_peer);
 	c->closing = true;
+	spate_seed_leave_line(c);
 	spate_stream_finish(s);
 }
 
@@ -386,6 +387,8 @@ static void on_timeout(struct spate_stream *s)
 	struct spate_worker *w = s->worker;
 
 	c->due_us = 0;
+	if (c->on_turn && c->seed->turn == c) /* its time is the line's */
+		spate_seed_run(w->bt, c->seed);
 	if (c->closing && stuck(c)) {
 		SPATE_COUNT(w->stats, bt_close_slow);
 		spate_stream_abort(s);
@@ -438,6 +441,7 @@ static void on_drain(struct spate_stream *s)
 		return;
 	SPATE_COUNT(s->worker->stats, bt_close_drain);
 	c->closing = true;
+	spate_seed_leave_line(c);
 	spate_stream_finish(s);
 	if (c->paused)
 		spate_stream_resume(s);

@@ -150,6 +150,7 @@ struct spate_seed *spate_seed_get(struct spate_bt *b,
 void spate_seed_join(struct spate_seed *seed, struct spate_bt_conn *c);
 void spate_seed_leave(struct spate_bt_conn *c); /* the last one ends the seed */
 void spate_seed_turn(struct spate_bt_conn *c);  /* to the end of the line for the swarm's rate */
+void spate_seed_leave_line(struct spate_bt_conn *c); /* where it stands in it */
 void spate_seed_run(struct spate_bt *b, struct spate_seed *seed);
 
 /* --- choke.c --- */

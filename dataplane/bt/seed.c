@@ -3,7 +3,7 @@
  *
  * Where a rate is set, peers whose turn it is stand in a line: the head sends one piece and goes to
  * the end, as long as the bucket is open. So a swarm's rate is shared evenly, however unevenly the
- * peers' timers run.
+ * peers' timers run. While it is closed only the head keeps time, for all: a line may be long.
  */
 #include <string.h>
 
@@ -45,9 +45,14 @@ void spate_seed_join(struct spate_seed *seed, struct spate_bt_conn *c)
 	seed->nconns++;
 }
 
-static void leave_line(struct spate_bt_conn *c)
+void spate_seed_leave_line(struct spate_bt_conn *c)
 {
 	struct spate_seed *seed = c->seed;
+	bool head;
+
+	if (!c->on_turn)
+		return;
+	head = seed->turn == c;
 
 	for (struct spate_bt_conn **at = &seed->turn; *at != NULL; at = &(*at)->turn_next) {
 		if (*at != c)
@@ -58,6 +63,8 @@ static void leave_line(struct spate_bt_conn *c)
 		break;
 	}
 	c->on_turn = false;
+	if (head && seed->turn != NULL)
+		spate_bt_timer(seed->turn, SPATE_BT_RATE_MS);
 }
 
 void spate_seed_leave(struct spate_bt_conn *c)
@@ -65,8 +72,7 @@ void spate_seed_leave(struct spate_bt_conn *c)
 	struct spate_seed *seed = c->seed, **at;
 	struct spate_bt *b = spate_bt_of(c);
 
-	if (c->on_turn)
-		leave_line(c);
+	spate_seed_leave_line(c);
 	*c->prev = c->next;
 	if (c->next != NULL)
 		c->next->prev = c->prev;
@@ -112,6 +118,6 @@ void spate_seed_run(struct spate_bt *b, struct spate_seed *seed)
 			spate_seed_turn(c);
 		spate_stream_kick(c->s);
 	}
-	for (struct spate_bt_conn *c = seed->turn; c != NULL; c = c->turn_next)
-		spate_bt_timer(c, SPATE_BT_RATE_MS);
+	if (seed->turn != NULL)
+		spate_bt_timer(seed->turn, SPATE_BT_RATE_MS);
 }

@@ -298,6 +298,44 @@ static void swarm_rate_is_shared_evenly(void **state)
 		spate_stream_mem_close(p[i]);
 }
 
+/* The whole line waits for one timer, whoever leaves it. */
+static void the_head_of_the_line_keeps_time(void **state)
+{
+	struct spate_stream_mem *p[4];
+
+	(void)state;
+	t.config.bt_rate = 1 << 20;
+	t.config.bt_slots = 8;
+	for (int i = 0; i < 4; i++) {
+		p[i] = rig_peer();
+		rig_say(p[i], SPATE_BT_INTERESTED, NULL, 0);
+		rig_expect(p[i], SPATE_BT_UNCHOKE, NULL);
+		for (unsigned k = 0; k < (i == 0 ? 60 : 10); k++)
+			rig_request(p[i], 0, 0, 16384);
+		pieces_in(p[i]);
+	}
+	assert_int_equal(p[0]->timer_ms, SPATE_BT_RATE_MS);
+	for (int i = 1; i < 4; i++)
+		assert_int_not_equal(p[i]->timer_ms, SPATE_BT_RATE_MS);
+	spate_stream_mem_close(p[0]);
+	assert_int_equal(p[1]->timer_ms, SPATE_BT_RATE_MS);
+	for (unsigned k = 0; k < 10; k++) /* it wants nothing any more, and its time comes */
+		rig_say(p[1], SPATE_BT_CANCEL, "\0\0\0\0\0\0\0\0\0\0\x40\0", 12);
+	t.w->now_us += 50000;
+	spate_stream_mem_timeout(p[1]);
+	assert_int_equal(pieces_in(p[1]), 0);
+	assert_true(pieces_in(p[2]) > 0);
+	assert_true(pieces_in(p[3]) > 0);
+	assert_int_equal(
+		(p[2]->timer_ms == SPATE_BT_RATE_MS) + (p[3]->timer_ms == SPATE_BT_RATE_MS), 1);
+	int head = p[2]->timer_ms == SPATE_BT_RATE_MS ? 2 : 3;
+
+	spate_stream_mem_eof(p[head]);
+	assert_int_equal(p[5 - head]->timer_ms, SPATE_BT_RATE_MS);
+	for (int i = 1; i < 4; i++)
+		spate_stream_mem_close(p[i]);
+}
+
 static bool told(struct spate_stream_mem *p, uint8_t what)
 {
 	const uint8_t *m;
@@ -410,6 +448,7 @@ int main(void)
 		cmocka_unit_test(bucket_keeps_what_is_left_over),
 		CASE(peer_rate_is_kept),
 		CASE(swarm_rate_is_shared_evenly),
+		CASE(the_head_of_the_line_keeps_time),
 		CASE(slots_are_kept_and_passed_on),
 		CASE(choked_peers_get_the_fast_set_only),
 		CASE(optimistic_unchoke_gives_the_slowest_ones_place),
