@@ -352,7 +352,7 @@ void spate_tracker_pex(struct spate_worker *w, const uint8_t *infohash,
 	struct spate_swarm_answer sa = {.v4 = *v4, .v6 = *v6};
 
 	v4->n = v6->n = 0;
-	if (t == NULL)
+	if (t == NULL || t->is_signed) /* who has an infohash only is not told */
 		return;
 	spate_swarms_peers(t->swarms, infohash,
 			   t->nprefixes > 0 ? spate_tracker_group(t, peer->ip) : 0, peer, &sa);

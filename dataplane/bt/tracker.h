@@ -101,7 +101,8 @@ bool spate_tracker_id_good(const struct spate_tracker *t, const uint8_t ip[16], 
 
 /*
  * Peers for peer exchange (BEP 11), as `peer` may know them: of a swarm over the audience, near
- * ones first. NULL-safe for w->tracker: none.
+ * ones first. None where announces are signed: nothing here shows who could sign one. NULL-safe for
+ * w->tracker: none.
  */
 void spate_tracker_pex(struct spate_worker *w, const uint8_t *infohash,
 		       const struct spate_addr *peer, struct spate_peer_list *v4,
