@@ -218,7 +218,7 @@ static bool token_good(const struct spate_tracker *t, const uint8_t *infohash,
 
 /*
  * Where the edge seeds, in the family of v4 or v6: a wildcard stands for the address that was
- * asked, which says nothing about the other family.
+ * asked, which says nothing about the other family, and nothing where it is a wildcard itself.
  */
 static bool seed_of(const struct spate_tracker *t, bool ip4, const struct spate_addr *local,
 		    struct spate_addr *out)
@@ -233,7 +233,8 @@ static bool seed_of(const struct spate_tracker *t, bool ip4, const struct spate_
 		*out = *a;
 		if (memcmp(a->ip, ip4 ? any4 : any6, 16) != 0)
 			return true;
-		if (spate_addr_is_ip4(local->ip) == ip4) {
+		if (spate_addr_is_ip4(local->ip) == ip4 &&
+		    memcmp(local->ip, ip4 ? any4 : any6, 16) != 0) {
 			memcpy(out->ip, local->ip, 16);
 			return true;
 		}

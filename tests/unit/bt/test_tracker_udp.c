@@ -199,6 +199,20 @@ static void test_the_edge_comes_first(void **state)
 	assert_int_equal(get(20, 4), 0x0a000001);
 }
 
+/* A stream that knows but what it listens on: better not named than 0.0.0.0. */
+static void test_an_unknown_address_is_not_named(void **state)
+{
+	struct spate_addr seed = {.port = 6881};
+	struct spate_torrent t = {.bytes = 1};
+
+	(void)state;
+	seed.ip[10] = seed.ip[11] = 0xff;
+	start((struct spate_tracker_setup){.seeds = &seed, .nseeds = 1});
+	publish(&t);
+	memset(local.ip + 12, 0, 4);
+	assert_int_equal(announce(connect_id(), 2, 1, 5000), 20);
+}
+
 static void test_withdrawn_the_edge_is_not_named(void **state)
 {
 	struct spate_addr seed = {.port = 6881};
@@ -345,6 +359,7 @@ int main(void)
 		T(test_ids_are_of_an_address_and_age),
 		T(test_unknown_swarms_are_refused),
 		T(test_the_edge_comes_first),
+		T(test_an_unknown_address_is_not_named),
 		T(test_withdrawn_the_edge_is_not_named),
 		T(test_scrape),
 		T(test_malformed),
