@@ -7,6 +7,11 @@
  * Messages that lie whole in what came in are read there; others are put together in c->buf (all of
  * fixed length fit) or c->big (extended ones). A bitfield is only counted, as it flows by. Nothing
  * is read while more than SPATE_BT_STOP extents wait to be sent, down to the peer's TCP window.
+ *
+ * Send queues are of pools that viewers' are of too, so what peers do not read may not fill them:
+ *
+ *     0           1/3              2/3           1   of the smaller pool
+ *     | as asked   | even shares    | closed      |
  */
 #include "dataplane/bt/conn.h"
 
@@ -17,7 +22,8 @@
 
 #include "dataplane/bt/impl.h"
 
-#define HELLO_BYTES 48u /* of the handshake: all but the peer id */
+#define HELLO_BYTES 48u         /* of the handshake: all but the peer id */
+#define COPY_A_S    (32u << 20) /* metadata and hashes, all peers of a worker */
 #define SEEDS_MAX   (1u << 14)
 #define CONNS_MAX   (1u << 20)
 #define QUEUES_MAX  (1u << 14)
@@ -33,13 +39,85 @@ void spate_bt_end(struct spate_bt_conn *c)
 	spate_stream_abort(c->s);
 }
 
+/* --- what is queued --- */
+
+void spate_bt_held(struct spate_bt_conn *c)
+{
+	spate_bt_of(c)->held += c->s->out.count - c->held;
+	c->held = c->s->out.count;
+}
+
+static uint32_t third(const struct spate_worker *w)
+{
+	uint32_t bytes = w->bytes_pool.limit, ranges = w->range_pool.limit;
+
+	return (bytes < ranges ? bytes : ranges) / 3;
+}
+
+bool spate_bt_room(struct spate_bt_conn *c, uint32_t most)
+{
+	const struct spate_bt *b = spate_bt_of(c);
+	uint32_t share;
+
+	spate_bt_held(c);
+	if (b->held >= third(b->w)) {
+		share = third(b->w) / 2 / b->nconns;
+		if (share < most)
+			most = share > 0 ? share : 1;
+	}
+	return c->s->out.count < most;
+}
+
+/*
+ * What is owed goes first: else who came by a magnet would never begin where pieces take all of the
+ * rate. It is charged, so they wait for it.
+ */
+bool spate_bt_may_copy(struct spate_bt_conn *c, uint64_t bytes)
+{
+	const struct spate_worker_config *cfg = c->s->worker->config;
+	struct spate_bt *b = spate_bt_of(c);
+	uint64_t now_us = b->w->now_us;
+
+	spate_bt_held(c);
+	if ((spate_sendq_full(&c->s->out) && c->s->out.base < c->copied_to) ||
+	    b->held >= third(b->w) || !spate_bt_bucket_open(&b->copying, COPY_A_S, now_us))
+		return false;
+	return (spate_bt_bucket_open(&c->bucket, cfg->bt_peer_rate, now_us) &&
+		spate_bt_bucket_open(&c->seed->bucket, cfg->bt_rate, now_us)) ||
+	       bytes <= c->owed;
+}
+
+void spate_bt_copied(struct spate_bt_conn *c, uint64_t bytes)
+{
+	const struct spate_worker_config *cfg = c->s->worker->config;
+
+	spate_bt_bucket_take(&spate_bt_of(c)->copying, COPY_A_S, bytes);
+	spate_bt_bucket_take(&c->bucket, cfg->bt_peer_rate, bytes);
+	spate_bt_bucket_take(&c->seed->bucket, cfg->bt_rate, bytes);
+	c->owed -= bytes < c->owed ? bytes : c->owed;
+	c->copied_to = c->s->out.end;
+}
+
+bool spate_bt_queue(struct spate_bt_conn *c, const void *p, size_t n)
+{
+	struct spate_worker *w = c->s->worker;
+	struct spate_sendq *q = &c->s->out;
+
+	if (q->base == q->end) { /* from here on it may be slow */
+		c->sent_mark = q->base;
+		c->sent_us = w->now_us;
+	}
+	c->said_us = w->now_us;
+	if (w->bt->held >= 2 * third(w) || spate_sendq_bytes(&w->sendq, q, p, n) < 0)
+		return false;
+	spate_bt_held(c);
+	return true;
+}
+
 void spate_bt_say(struct spate_bt_conn *c, const void *p, size_t n)
 {
-	if (c->closing)
-		return;
-	if (spate_sendq_bytes(&c->s->worker->sendq, &c->s->out, p, n) < 0)
+	if (!c->closing && !spate_bt_queue(c, p, n))
 		spate_bt_close(c, memory);
-	c->said_us = c->s->worker->now_us;
 }
 
 void spate_bt_say_numbers(struct spate_bt_conn *c, uint8_t id, unsigned n, uint32_t a, uint32_t b,
@@ -113,6 +191,7 @@ static void greet(struct spate_bt_conn *c, const uint8_t *p)
 	c->can_fast = (reserved[7] & SPATE_BT_RESERVED_FAST) != 0;
 	c->v2 = memcmp(hash, t->infohash, SPATE_INFOHASH_BYTES) != 0;
 	c->can_v2 = t->hybrid && (reserved[7] & SPATE_BT_RESERVED_V2) != 0;
+	c->owed = t->info_len + (t->hybrid ? 64ull * t->pieces : 0); /* a layer, and proofs */
 	out[SPATE_BT_PROTOCOL_LEN + 5] = SPATE_BT_RESERVED_EXT;
 	out[SPATE_BT_PROTOCOL_LEN + 7] =
 		(uint8_t)(SPATE_BT_RESERVED_FAST | (t->hybrid ? SPATE_BT_RESERVED_V2 : 0));
@@ -327,7 +406,7 @@ static size_t on_recv(struct spate_stream *s, const uint8_t *data, size_t len)
 	size_t used = 0;
 
 	c->heard_us = s->worker->now_us;
-	while (used < len && !c->closing && s->out.count < SPATE_BT_STOP) {
+	while (used < len && !c->closing && spate_bt_room(c, SPATE_BT_STOP)) {
 		if (c->phase != SPATE_BT_MESSAGES)
 			used += take_hello(c, data + used, len - used);
 		else if (c->skip > 0)
@@ -349,9 +428,10 @@ static void on_room(struct spate_stream *s)
 	if (c->closing)
 		return;
 	c->sent_us = s->worker->now_us;
+	spate_bt_held(c);
 	spate_bt_serve(c);
 	spate_stream_kick(s);
-	if (c->paused && !c->closing && s->out.count < SPATE_BT_STOP)
+	if (c->paused && !c->closing && spate_bt_room(c, SPATE_BT_STOP))
 		spate_stream_resume(s);
 }
 
@@ -387,6 +467,7 @@ static void on_timeout(struct spate_stream *s)
 	struct spate_worker *w = s->worker;
 
 	c->due_us = 0;
+	spate_bt_held(c);
 	if (c->on_turn && c->seed->turn == c) /* its time is the line's */
 		spate_seed_run(w->bt, c->seed);
 	if (c->closing && stuck(c)) {
@@ -461,6 +542,7 @@ static void on_closed(struct spate_stream *s, enum spate_close_why why)
 	if (c->big != NULL)
 		spate_pool_put(&b->bigs, c->big);
 	b->nconns--;
+	b->held -= c->held;
 	SPATE_COUNT_N(s->worker->stats, bt_open, -1);
 	spate_pool_put(&b->conns, c);
 }

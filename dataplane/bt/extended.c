@@ -104,7 +104,10 @@ static void got_handshake(struct spate_bt_conn *c, const uint8_t *p, uint32_t le
 		spate_bt_close(c, malformed);
 }
 
-/* BEP 9: {msg_type, piece}; the answer has total_size too, and the bytes behind the dictionary. */
+/*
+ * BEP 9: {msg_type, piece}; the answer has total_size too, and the bytes behind the dictionary. A
+ * choke does not hold it back: who came by a magnet can say what it wants only after it.
+ */
 static void got_metadata(struct spate_bt_conn *c, const uint8_t *p, uint32_t len)
 {
 	const struct spate_torrent *t = c->seed->t;
@@ -112,7 +115,7 @@ static void got_metadata(struct spate_bt_conn *c, const uint8_t *p, uint32_t len
 	struct spate_bstr key;
 	struct spate_bdec d;
 	char text[96];
-	size_t n, bytes;
+	size_t n, bytes = 0;
 
 	spate_bdec_init(&d, p, len);
 	spate_bdec_dict(&d);
@@ -130,21 +133,23 @@ static void got_metadata(struct spate_bt_conn *c, const uint8_t *p, uint32_t len
 	}
 	if (type != METADATA_REQUEST || c->ext[SPATE_BT_EXT_METADATA] == 0)
 		return;
-	if (piece < 0 || piece >= (t->info_len + METADATA_PIECE - 1) / METADATA_PIECE) {
+	if (piece >= 0 && piece < (t->info_len + METADATA_PIECE - 1) / METADATA_PIECE)
+		bytes = t->info_len - (size_t)piece * METADATA_PIECE;
+	if (bytes > METADATA_PIECE)
+		bytes = METADATA_PIECE;
+	if (bytes == 0 || !spate_bt_may_copy(c, bytes)) {
 		n = (size_t)snprintf(text, sizeof(text), "d8:msg_typei%de5:piecei%lldee",
 				     METADATA_REJECT, (long long)piece);
 		say_head(c, c->ext[SPATE_BT_EXT_METADATA], n);
 		spate_bt_say(c, text, n);
 		return;
 	}
-	bytes = t->info_len - (size_t)piece * METADATA_PIECE;
-	if (bytes > METADATA_PIECE)
-		bytes = METADATA_PIECE;
 	n = (size_t)snprintf(text, sizeof(text), "d8:msg_typei%de5:piecei%llde10:total_sizei%uee",
 			     METADATA_DATA, (long long)piece, t->info_len);
 	say_head(c, c->ext[SPATE_BT_EXT_METADATA], n + bytes);
 	spate_bt_say(c, text, n);
 	spate_bt_say(c, t->info + (size_t)piece * METADATA_PIECE, bytes);
+	spate_bt_copied(c, bytes);
 	SPATE_COUNT(c->s->worker->stats, bt_metadata);
 }
 

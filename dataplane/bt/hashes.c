@@ -1,7 +1,7 @@
 /*
  * hashes.c: BEP 52 hash requests. Layers above the leaves are computed when they are asked for; a
  * worker does so much of it a second and refuses the rest, for a request is short and its answer
- * is not.
+ * is not. What is sent is taken off the rates, as metadata is; a choke holds back pieces only.
  */
 #include <string.h>
 
@@ -28,8 +28,12 @@ void spate_bt_hash_request(struct spate_bt_conn *c, const uint8_t p[SPATE_BT_HAS
 	unsigned n = 0;
 	uint64_t cost = 0;
 
-	if (f != NULL && spate_merkle_proof(f, base, index, length, proofs, NULL, &cost) > 0 &&
-	    spate_bt_bucket_open(&b->hashing, HASHES_A_S, b->w->now_us)) {
+	if (f != NULL)
+		n = spate_merkle_proof(f, base, index, length, proofs, NULL, &cost);
+	if (n > 0 && !(spate_bt_may_copy(c, n * 32ull) &&
+		       spate_bt_bucket_open(&b->hashing, HASHES_A_S, b->w->now_us)))
+		n = 0;
+	if (n > 0) {
 		n = spate_merkle_proof(f, base, index, length, proofs, out, &cost);
 		spate_bt_bucket_take(&b->hashing, HASHES_A_S, cost);
 	}
@@ -37,10 +41,11 @@ void spate_bt_hash_request(struct spate_bt_conn *c, const uint8_t p[SPATE_BT_HAS
 	head[4] = n > 0 ? SPATE_BT_HASHES : SPATE_BT_HASH_REJECT;
 	memcpy(head + 5, p, SPATE_BT_HASH_BYTES);
 	spate_bt_say(c, head, sizeof(head));
-	if (n > 0)
+	if (n > 0) {
 		spate_bt_say(c, out, (size_t)n * 32);
-	if (n > 0)
+		spate_bt_copied(c, n * 32ull);
 		SPATE_COUNT(b->w->stats, bt_hashes);
-	else
+	} else {
 		SPATE_COUNT(b->w->stats, bt_hash_rejects);
+	}
 }

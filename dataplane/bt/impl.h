@@ -75,18 +75,21 @@ struct spate_bt_conn {
 	uint32_t wait_part[SPATE_BT_WAIT];
 	struct spate_bt_bucket bucket;
 	uint64_t heard_us, said_us;  /* last byte in, last byte out */
-	uint64_t sent_mark, sent_us; /* s->out.base, and when it last moved */
+	uint64_t sent_mark, sent_us; /* s->out.base, and when it last moved or had nothing left */
 	uint64_t pex_us;
 	uint64_t sent_bytes, round_bytes; /* of pieces; and sent_bytes at the last choke round */
 	uint32_t peer_has;                /* pieces, as far as it said */
 	uint32_t skip;                    /* bytes of a message that are only counted or ignored */
 	uint32_t have;                    /* bytes in buf, or in big */
+	uint32_t held;                    /* of bt->held */
 	uint32_t over;                    /* requests past the queue's end since it was empty */
 	uint64_t due_us;                  /* the timer; 0: off */
 	uint8_t *big;                     /* SPATE_BT_BIG bytes, or NULL */
 	uint32_t gone[SPATE_BT_GONE], ngone;
 	uint64_t gone_us;
 	uint32_t fast[SPATE_BT_FAST], nfast;
+	uint64_t copied_to; /* of s->out: where the last of metadata and hashes ends */
+	uint64_t owed;      /* bytes of metadata and hashes it may have whatever the rates say */
 	uint64_t fast_left; /* bytes it may have of those while it is choked: each piece once */
 	uint8_t ext[SPATE_BT_EXTS]; /* the peer's ids; 0: it does not know that message */
 	uint8_t phase;              /* enum spate_bt_phase */
@@ -108,6 +111,8 @@ struct spate_bt {
 	struct spate_pool conns, queues, bigs, seeds, waits;
 	struct spate_seed *seed[SPATE_SEED_BUCKETS];
 	uint32_t nconns, fetching;
+	uint32_t held; /* extents that all peers have queued, or had when we last looked */
+	struct spate_bt_bucket copying; /* bytes of metadata and hashes */
 	struct spate_bt_bucket hashing; /* SHA-256 computed for hash requests */
 	uint8_t peer_id[20];
 };
@@ -127,7 +132,22 @@ static inline struct spate_bt *spate_bt_of(const struct spate_bt_conn *c)
 		spate_bt_end(c);                                               \
 	} while (0)
 void spate_bt_end(struct spate_bt_conn *c);
-/* Queues n bytes; closes when there is no memory. */
+/* What c has queued by now, in what all peers have. */
+void spate_bt_held(struct spate_bt_conn *c);
+/*
+ * May it have more than it has queued? At most `most` extents; less where all peers together hold a
+ * third of what the worker has for them and for viewers. Then one whose queue is empty still may.
+ */
+bool spate_bt_room(struct spate_bt_conn *c, uint32_t most);
+/*
+ * May metadata or hashes be copied into the queue? One answer at a time where it is full, none where
+ * the third is, or a rate used up; else copied(), when they are queued.
+ */
+bool spate_bt_may_copy(struct spate_bt_conn *c, uint64_t bytes);
+void spate_bt_copied(struct spate_bt_conn *c, uint64_t bytes);
+/* Queues n bytes; false: no memory, or peers have their share of it. */
+bool spate_bt_queue(struct spate_bt_conn *c, const void *p, size_t n);
+/* The same, but closes then. */
 void spate_bt_say(struct spate_bt_conn *c, const void *p, size_t n);
 /* Length, id, then n numbers. */
 void spate_bt_say_numbers(struct spate_bt_conn *c, uint8_t id, unsigned n, uint32_t a, uint32_t b,

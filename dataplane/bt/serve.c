@@ -131,14 +131,14 @@ static enum served send_piece(struct spate_bt_conn *c, const struct spate_bt_req
 	head[4] = SPATE_BT_PIECE;
 	spate_bt_put32(head + 5, r->piece);
 	spate_bt_put32(head + 9, r->begin);
-	ok = spate_sendq_bytes(&w->sendq, &c->s->out, head, sizeof(head)) == 0;
+	ok = spate_bt_queue(c, head, sizeof(head));
 	for (unsigned i = 0; i < n && ok; i++)
 		ok = spate_span_queue(c->s, t, run[i].part, run[i].o, run[i].in, run[i].len);
 	if (!ok) {
 		spate_bt_close(c, memory);
 		return ENDED;
 	}
-	c->said_us = w->now_us;
+	spate_bt_held(c);
 	c->sent_bytes += r->len;
 	spate_bt_bucket_take(&c->bucket, w->config->bt_peer_rate, r->len);
 	spate_bt_bucket_take(&c->seed->bucket, w->config->bt_rate, r->len);
@@ -205,7 +205,7 @@ bool spate_bt_serve_one(struct spate_bt_conn *c)
 	unsigned looked = 0;
 	bool sent = false;
 
-	if (q == NULL || c->closing || c->s->out.count >= SPATE_BT_HIGH)
+	if (q == NULL || c->closing || !spate_bt_room(c, SPATE_BT_HIGH))
 		return false;
 	if (!spate_bt_bucket_open(&c->bucket, w->config->bt_peer_rate, w->now_us)) {
 		spate_bt_timer(c, SPATE_BT_RATE_MS);
@@ -297,7 +297,7 @@ void spate_bt_requested(struct spate_bt_conn *c, const struct spate_bt_request *
 		c->fast_left -= r->len;
 	}
 	if ((c->queue == NULL || waiting(c)) && cfg->bt_rate == 0 && cfg->bt_peer_rate == 0 &&
-	    c->s->out.count < SPATE_BT_HIGH) {
+	    spate_bt_room(c, SPATE_BT_HIGH)) {
 		switch (send_piece(c, r)) {
 		case GONE:
 			gone(c, r);

@@ -90,6 +90,199 @@ static void metadata_outside_is_rejected(void **state)
 	spate_stream_mem_close(p);
 }
 
+static const char first_piece[] = "\1d8:msg_typei0e5:piecei0ee",
+		  ninth[] = "\1d8:msg_typei0e5:piecei9ee";
+
+static void ask_metadata(struct spate_stream_mem *p, const char *ask)
+{
+	rig_say(p, SPATE_BT_EXTENDED, ask, 26);
+}
+
+/* What came: pieces of the dictionary, and rejects. */
+static void count_metadata(struct spate_stream_mem *p, unsigned *data, unsigned *rejects)
+{
+	const uint8_t *m;
+	uint8_t id;
+
+	while (rig_next(p, &id, &m) > 0) {
+		*data += id == SPATE_BT_EXTENDED && memcmp(m, "\7d8:msg_typei1e", 15) == 0;
+		*rejects += id == SPATE_BT_EXTENDED && memcmp(m, "\7d8:msg_typei2e", 15) == 0;
+	}
+}
+
+static void metadata_is_of_the_rates(void **state)
+{
+	uint64_t *rate[] = {&t.config.bt_rate, &t.config.bt_peer_rate};
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct spate_stream_mem *p;
+		unsigned data = 0, rejects = 0;
+
+		*rate[i] = 8192; /* a quarter of a second's worth is saved up: 2049 bytes */
+		p = rig_peer();
+		rig_say(p, SPATE_BT_EXTENDED, names, sizeof(names) - 1);
+		for (unsigned k = 0; k < 100; k++)
+			ask_metadata(p, first_piece);
+		count_metadata(p, &data, &rejects);
+		assert_int_equal(data, 2049 / V1->info_len + 1);
+		assert_int_equal(data + rejects, 100);
+		t.w->now_us += 1000000;
+		ask_metadata(p, first_piece);
+		count_metadata(p, &data, &rejects);
+		assert_int_equal(rejects, 100 - data + 1);
+		spate_stream_mem_close(p);
+		*rate[i] = 0;
+	}
+}
+
+/* Else who came by a magnet would never begin where pieces take all the rate. */
+static void metadata_is_owed_once_and_charged(void **state)
+{
+	unsigned data = 0, rejects = 0;
+	struct spate_stream_mem *p;
+
+	(void)state;
+	t.config.bt_peer_rate = 65536;
+	p = rig_peer();
+	rig_say(p, SPATE_BT_EXTENDED, names, sizeof(names) - 1);
+	rig_request(p, 0, 0, 32768);
+	rig_expect_piece(p, t.m.bytes, 0, 0, 32768);
+	ask_metadata(p, first_piece);
+	ask_metadata(p, first_piece);
+	count_metadata(p, &data, &rejects);
+	assert_int_equal(data, 1);
+	assert_int_equal(rejects, 1);
+	t.w->now_us += 250000; /* without it there would be enough */
+	rig_request(p, 0, 0, 100);
+	rig_expect_nothing(p);
+	t.w->now_us += 10000;
+	spate_stream_mem_timeout(p);
+	rig_expect_piece(p, t.m.bytes, 0, 0, 100);
+	spate_stream_mem_close(p);
+}
+
+/* Without any rate, too. */
+static void metadata_of_a_worker_is_bounded(void **state)
+{
+	unsigned data = 0, rejects = 0;
+	struct spate_stream_mem *p = rig_peer();
+
+	(void)state;
+	rig_say(p, SPATE_BT_EXTENDED, names, sizeof(names) - 1);
+	for (unsigned k = 0; k < 100000 && rejects == 0; k++) {
+		ask_metadata(p, first_piece);
+		count_metadata(p, &data, &rejects);
+	}
+	assert_int_equal(rejects, 1);
+	assert_in_range(data * V1->info_len, 1 << 20, 16 << 20);
+	t.w->now_us += 10000;
+	ask_metadata(p, first_piece);
+	count_metadata(p, &data, &rejects);
+	assert_int_equal(rejects, 1);
+	spate_stream_mem_close(p);
+}
+
+static void metadata_waits_for_a_reader(void **state)
+{
+	unsigned data = 0, rejects = 0;
+	struct spate_stream_mem *p = rig_peer();
+
+	(void)state;
+	rig_say(p, SPATE_BT_EXTENDED, names, sizeof(names) - 1);
+	for (unsigned k = 0; k < 100; k++)
+		ask_metadata(p, first_piece);
+	assert_in_range(p->s.out.count, SPATE_SENDQ_HIGH, SPATE_SENDQ_HIGH + 8);
+	count_metadata(p, &data, &rejects);
+	assert_true(data > 20);
+	assert_int_equal(data + rejects, 100);
+	ask_metadata(p, first_piece);
+	count_metadata(p, &data, &rejects);
+	assert_int_equal(data + rejects, 101);
+	spate_stream_mem_close(p);
+}
+
+/* What fills the queue is pieces: hashes, say, are asked for while those flow. */
+static void metadata_comes_among_pieces_one_at_a_time(void **state)
+{
+	unsigned data = 0, rejects = 0;
+	struct spate_stream_mem *p = rig_peer();
+
+	(void)state;
+	rig_say(p, SPATE_BT_EXTENDED, names, sizeof(names) - 1);
+	for (unsigned k = 0; k < 40; k++)
+		rig_request(p, 0, k, 10);
+	assert_true(spate_sendq_full(&p->s.out));
+	for (unsigned k = 0; k < 3; k++)
+		ask_metadata(p, first_piece);
+	count_metadata(p, &data, &rejects);
+	assert_int_equal(data, 1);
+	assert_int_equal(rejects, 2);
+	spate_stream_mem_close(p);
+}
+
+/*
+ * All peers of a worker hold but a part of what it has for everybody; and who reads in the end gets
+ * each answer.
+ */
+static void peers_that_do_not_read_leave_room_for_others(void **state)
+{
+	unsigned data = 0, rejects = 0;
+	struct spate_stream_mem *p[8];
+
+	(void)state;
+	t.w->bytes_pool.limit = 300;
+	for (unsigned i = 0; i < 8; i++) {
+		p[i] = rig_peer();
+		rig_say(p[i], SPATE_BT_EXTENDED, names, sizeof(names) - 1);
+	}
+	for (unsigned i = 0; i < 8; i++)
+		for (unsigned k = 0; k < 1000; k++)
+			ask_metadata(p[i], ninth);
+	assert_in_range(t.w->bytes_pool.used, 100, 200);
+	for (unsigned i = 0; i < 8; i++)
+		count_metadata(p[i], &data, &rejects);
+	assert_int_equal(rejects, 8000);
+	assert_int_equal(t.w->bt->held, 0);
+	for (unsigned i = 0; i < 8; i++)
+		spate_stream_mem_close(p[i]);
+}
+
+/* Pieces too: their heads and extents. What is asked for comes, if only one by one. */
+static void ask_and_read_late(uint64_t peer_rate, uint64_t then)
+{
+	struct spate_stream_mem *p[8];
+	const uint8_t *m;
+	unsigned n = 0;
+	uint8_t id;
+
+	t.config.bt_peer_rate = peer_rate;
+	t.w->range_pool.limit = 90;
+	for (unsigned i = 0; i < 8; i++) {
+		p[i] = rig_peer();
+		for (unsigned k = 0; k < 40; k++)
+			rig_request(p[i], 0, k, 10);
+	}
+	t.config.bt_peer_rate = then;
+	t.w->now_us += 1000000;
+	for (unsigned i = 0; i < 8; i++)
+		spate_stream_mem_timeout(p[i]);
+	assert_in_range(t.w->range_pool.used, 1, 60);
+	for (unsigned i = 0; i < 8; i++)
+		while (rig_next(p[i], &id, &m) > 0)
+			n += id == SPATE_BT_PIECE;
+	assert_int_equal(n, 8 * 40);
+	for (unsigned i = 0; i < 8; i++)
+		spate_stream_mem_close(p[i]);
+}
+
+static void pieces_that_nobody_reads_leave_room_for_others(void **state)
+{
+	(void)state;
+	ask_and_read_late(0, 0);       /* answered as they come in */
+	ask_and_read_late(1, 1 << 30); /* from the queue */
+}
+
 /* A long one, in small pieces, so that it is put together in a place of its own. */
 static void handshake_in_pieces(void **state)
 {
@@ -214,6 +407,36 @@ static void unknown_roots_are_rejected(void **state)
 	ask_hashes(p, root, 1, 0, 2, 0);
 	rig_expect(p, SPATE_BT_HASH_REJECT, &len);
 	assert_int_equal(len, 49);
+	spate_stream_mem_close(p);
+}
+
+static void hashes_are_of_the_rates(void **state)
+{
+	struct spate_stream_mem *p;
+	const uint8_t *m;
+	uint8_t id;
+
+	(void)state;
+	t.config.bt_peer_rate = 4096;
+	p = v2_peer(HYBRID->infohash_v2);
+	for (unsigned i = 0; i < 100; i++)
+		ask_hashes(p, HYBRID->files[1].root, 0, 0, 8, 0);
+	while (rig_next(p, &id, &m) > 0)
+		;
+	assert_in_range(t.stats.bt_hashes, 2, 6);
+	assert_int_equal(t.stats.bt_hashes + t.stats.bt_hash_rejects, 100);
+	spate_stream_mem_close(p);
+}
+
+static void hashes_wait_for_a_reader(void **state)
+{
+	struct spate_stream_mem *p = v2_peer(HYBRID->infohash_v2);
+
+	(void)state;
+	for (unsigned i = 0; i < 100; i++)
+		ask_hashes(p, HYBRID->files[1].root, 0, 0, 8, 0);
+	assert_in_range(p->s.out.count, SPATE_SENDQ_HIGH, SPATE_SENDQ_HIGH + 12);
+	assert_int_equal(t.stats.bt_hashes + t.stats.bt_hash_rejects, 100);
 	spate_stream_mem_close(p);
 }
 
@@ -453,11 +676,20 @@ int main(void)
 		CASE(handshake_is_canonical),
 		CASE(metadata_is_handed_out),
 		CASE(metadata_outside_is_rejected),
+		CASE(metadata_is_of_the_rates),
+		CASE(metadata_is_owed_once_and_charged),
+		CASE(metadata_of_a_worker_is_bounded),
+		CASE(metadata_waits_for_a_reader),
+		CASE(metadata_comes_among_pieces_one_at_a_time),
+		CASE(peers_that_do_not_read_leave_room_for_others),
+		CASE(pieces_that_nobody_reads_leave_room_for_others),
 		CASE(handshake_in_pieces),
 		CASE(peers_are_named_each_minute),
 		CASE(peers_are_not_named_where_announces_are_signed),
 		CASE(hashes_are_answered_by_either_infohash),
 		CASE(unknown_roots_are_rejected),
+		CASE(hashes_are_of_the_rates),
+		CASE(hashes_wait_for_a_reader),
 		CASE(hashing_is_bounded),
 		cmocka_unit_test(bucket_keeps_what_is_left_over),
 		CASE(peer_rate_is_kept),

@@ -520,6 +520,23 @@ static void slow_reader_is_closed(void **state)
 	closed_for(p, &t.stats.bt_close_slow);
 }
 
+/* What it was idle for before is not held against it. */
+static void idle_peer_is_not_slow_when_it_asks_again(void **state)
+{
+	struct spate_stream_mem *p = rig_peer();
+
+	(void)state;
+	spate_stream_mem_timeout(p);
+	t.w->now_us += SPATE_BT_TICK_MS * 1000 - 1;
+	rig_request(p, 0, 0, 16384);
+	t.w->now_us += 1;
+	spate_stream_mem_timeout(p);
+	assert_false(p->aborted);
+	t.w->now_us += 4000000;
+	spate_stream_mem_timeout(p);
+	closed_for(p, &t.stats.bt_close_slow);
+}
+
 /* It has asked, said FIN, and takes nothing; its window is probed for as long as it answers. */
 static void peer_that_half_closes_and_stops_reading_is_let_go(void **state)
 {
@@ -612,6 +629,7 @@ int main(void)
 		CASE(unknown_messages_are_skipped),
 		CASE(seeds_are_let_go),
 		CASE(slow_reader_is_closed),
+		CASE(idle_peer_is_not_slow_when_it_asks_again),
 		CASE(peer_that_half_closes_and_stops_reading_is_let_go),
 		CASE(drain_lets_what_is_left_unread_go),
 		CASE(idle_peer_is_kept_awake_then_closed),

@@ -55,6 +55,7 @@ int rig_tear_down(void **state)
 	assert_int_equal(t.w->bt->bigs.used, 0);
 	assert_int_equal(t.w->bt->seeds.used, 0);
 	assert_int_equal(t.w->bt->waits.used, 0);
+	assert_int_equal(t.w->bt->held, 0);
 	assert_int_equal(t.stats.bt_open, 0);
 	make_torrent_end(&t.m);
 	spate_cache_offline(t.cache, 0);
