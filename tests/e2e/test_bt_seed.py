@@ -203,6 +203,14 @@ def test_libtorrent_tries_utp_first(seeding, work):
     assert film.count("bt_utp_resets") > 0
 
 
+def test_the_http_tracker_names_the_address_that_was_asked(seeding):
+    film = seeding()
+    info_hash = urllib.parse.quote(bytes.fromhex(film.entry["infohash"]))
+    answer = lt.bdecode(film.edge.get(f"/announce?info_hash={info_hash}&port=1001&left=9").body)
+    host = film.edge.place.hosts[4]
+    assert answer[b"peers"] == socket.inet_aton(host) + film.peer_port.to_bytes(2, "big")
+
+
 def needs(program):
     return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
 
