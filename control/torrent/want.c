@@ -93,7 +93,8 @@ void spate_publisher_ended(struct spate_publisher *p, struct spate_object *o, co
 		if (w->object == o)
 			due(w, whole, whole ? SPATE_FETCH_OK : SPATE_FETCH_BAD_GATEWAY);
 	}
-	if (!whole || meta == NULL)
+	/* An error is no content: what was hashed may be there again with the next question. */
+	if (!whole || meta == NULL || meta->status != 200)
 		return;
 	/* Other content than was hashed: nobody can be given the old bytes any more. */
 	tag = spate_torrent_tag(meta, size);
@@ -104,6 +105,6 @@ void spate_publisher_ended(struct spate_publisher *p, struct spate_object *o, co
 			next = p->map[o->key.lo % MAP];
 		}
 	}
-	if (meta->status == 200 && len > 4 && memcmp(url + len - 4, ".mpd", 4) == 0)
+	if (len > 4 && memcmp(url + len - 4, ".mpd", 4) == 0)
 		spate_manifest_get(p, url, len, true);
 }

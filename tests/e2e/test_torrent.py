@@ -265,6 +265,22 @@ class Peer:
                 return body[9:] if body[0] == 7 else None
 
 
+@pytest.mark.parametrize("status", ["429 Too Many Requests", "403 Forbidden", "404 Not Found"])
+def test_an_error_for_a_segment_is_no_other_content(vod, kept, status):
+    edge, name = kept(), "/vod/film/2/003.m4s"
+    before = infohash(edge, BOTH[0])
+    stored(edge, 1)
+    good = vod.origin.handlers[name]
+    vod.origin.on(name, lambda conn, _request: conn.respond(b"not now", status, cache_control="max-age=1"))
+    wait_until(lambda: edge.get(name).status != 200, 10, "the error")
+    vod.origin.on(name, good)
+    wait_until(lambda: edge.get(name).status == 200, 10, "the segment again")
+    assert infohash(edge, BOTH[0]) == before
+    m = edge.metrics()
+    assert m["torrent_withdrawn"] == 0 and m["torrents_published"] == 2
+    assert len(list(kept.store.iterdir())) == 1
+
+
 def test_what_a_seeder_finds_changed_is_withdrawn(film, scripted, p2p):
     """The new segment never comes to its end, so no fill tells: the worker that sees its head does."""
     root, changed, go_on = film / "vod/film", threading.Event(), threading.Event()
