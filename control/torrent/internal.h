@@ -178,6 +178,8 @@ int spate_rep_ready(struct rep *r);
 void spate_rep_drop_hashes(struct rep *r);
 
 /* keep.c */
+/* Is what the cache has of it now something else than was hashed? */
+bool spate_keep_differs(struct spate_cache *c, const struct segment *s, uint64_t tag);
 /* True: it is LOADING, and queries are looked at again when it is known what the store has. */
 bool spate_keep_load(struct rep *r);
 void spate_keep_save(struct rep *r); /* takes r's hashes over */

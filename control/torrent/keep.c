@@ -67,8 +67,7 @@ static int load(struct spate_hash_job *job)
 	return spate_store_load(e->p->store, e->manifest, e->id, e->p->piece_bytes, &e->rec);
 }
 
-/* Is what the cache has of it now something else than was hashed? */
-static bool differs(struct spate_cache *c, const struct segment *s, uint64_t tag)
+bool spate_keep_differs(struct spate_cache *c, const struct segment *s, uint64_t tag)
 {
 	const struct spate_object *o = spate_cache_find(c, &s->key);
 	const struct spate_meta *meta =
@@ -86,7 +85,7 @@ static bool same_segments(const struct rep *r, const struct spate_record *rec)
 	for (uint32_t i = 0; i < r->n; i++)
 		if (strcmp(rec->parts[i].url, r->seg[i].url) != 0 ||
 		    rec->parts[i].hash.padded != r->seg[i].pad ||
-		    differs(r->m->p->s.env->cache, &r->seg[i], rec->parts[i].tag))
+		    spate_keep_differs(r->m->p->s.env->cache, &r->seg[i], rec->parts[i].tag))
 			return false;
 	return true;
 }

@@ -347,11 +347,26 @@ int spate_rep_ready(struct rep *r)
 	return 0;
 }
 
+/* Of a segment that is not in the map yet nobody tells us: those hashed first are looked at once
+ * more. */
+static bool has_changed(const struct rep *r)
+{
+	for (uint32_t i = 0; i < r->n; i++)
+		if (spate_keep_differs(r->m->p->s.env->cache, &r->seg[i], r->seg[i].tag))
+			return true;
+	return false;
+}
+
 static void finish(struct rep *r)
 {
 	struct spate_publisher *p = r->m->p;
-	int rc = spate_hasher_whole(r->hasher, &r->pieces, &r->npieces);
+	int rc;
 
+	if (has_changed(r)) {
+		fail(r, "a segment has changed meanwhile");
+		return;
+	}
+	rc = spate_hasher_whole(r->hasher, &r->pieces, &r->npieces);
 	if (rc == 0)
 		rc = spate_rep_ready(r);
 	if (rc < 0) {

@@ -281,6 +281,33 @@ def test_an_error_for_a_segment_is_no_other_content(vod, kept, status):
     assert len(list(kept.store.iterdir())) == 1
 
 
+def test_what_changes_while_others_are_hashed_is_not_published(vod, kept):
+    """The first segments are hashed and the last one is on its way, as the first becomes another."""
+    edge, go_on = kept(), threading.Event()
+    last = max(n for n in vod if n.startswith("/vod/film/2/") and n.endswith(".m4s"))
+    serve = vod.origin.handlers[last]
+
+    def late(conn, request):
+        go_on.wait(60)
+        return serve(conn, request)
+
+    vod.origin.on(last, late)
+    assert edge.get(BOTH[0]).status == 503
+    wait_until(lambda: next(r for r in index(edge, "/vod/film/stream.mpd")["representations"] if r["id"] == "2")["hashed"] > 2,
+               10, "the first ones")
+    vod.change("2/001.m4s")
+    name = "/vod/film/2/001.m4s"
+    wait_until(lambda: edge.get(name).body == vod[name][0], 10, "the other content")
+    go_on.set()
+    wait_until(lambda: edge.get(BOTH[0]).status == 502, 10, "said")
+    assert edge.get(BOTH[0]).body == b"a segment has changed meanwhile\n"
+    wait_until(lambda: edge.get(BOTH[0]).status != 502, 10, "begun again")
+    info = lt.torrent_info(lt.bdecode(ask(edge, BOTH[0])))
+    data = vod["/vod/film/2/init.mp4"][0] + b"".join(vod[n][0] for n in sorted(vod) if n.startswith("/vod/film/2/0"))
+    assert pieces_of(info) == [hashlib.sha1(data[i:i + PIECE]).digest() for i in range(0, len(data), PIECE)]
+    stored(edge, 1)
+
+
 def test_what_a_seeder_finds_changed_is_withdrawn(film, scripted, p2p):
     """The new segment never comes to its end, so no fill tells: the worker that sees its head does."""
     root, changed, go_on = film / "vod/film", threading.Event(), threading.Event()
