@@ -19,6 +19,13 @@ int spate_make_path_order(const char *a, const char *b)
 	}
 }
 
+bool spate_make_path_within(const char *path, const char *of)
+{
+	size_t n = strlen(of);
+
+	return strncmp(path, of, n) == 0 && (path[n] == '\0' || path[n] == '/');
+}
+
 static int by_path(const void *a, const void *b)
 {
 	const struct spate_make_part *const *x = a, *const *y = b;
@@ -406,7 +413,7 @@ static bool well_padded(const struct spate_make_part **order, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)
 		if (order[i]->hash->padded != (i + 1 < n) || strcmp(order[i]->path, "") == 0 ||
-		    (i > 0 && strcmp(order[i - 1]->path, order[i]->path) == 0))
+		    (i > 0 && spate_make_path_within(order[i]->path, order[i - 1]->path)))
 			return false;
 	return true;
 }

@@ -70,5 +70,7 @@ size_t spate_made_bytes(const struct spate_made *m);
 
 /* BEP 52's order of files: by bytes of each path component. As qsort wants it, of two paths. */
 int spate_make_path_order(const char *a, const char *b);
+/* Is it the file `of`, or in a folder of that name? In the order above those come right behind. */
+bool spate_make_path_within(const char *path, const char *of);
 
 #endif

@@ -75,7 +75,7 @@ static char *path_of(const struct rep *r, uint32_t i)
 
 	if (query == NULL && len > r->m->dir && memcmp(s->url, r->m->url, r->m->dir) == 0 &&
 	    spate_percent_decode(s->url + r->m->dir, len - r->m->dir, path, sizeof(path)) &&
-	    spate_torrent_path_ok(path) && strncmp(path, ".pad/", 5) != 0)
+	    spate_torrent_path_ok(path) && !spate_make_path_within(path, ".pad"))
 		return strdup(path);
 	if (asprintf(&out, "%06u.%s", i, suffix_of(r)) < 0)
 		return NULL;
@@ -89,7 +89,10 @@ static int by_path(const void *a, const void *b)
 	return spate_make_path_order((*x)->path, (*y)->path);
 }
 
-/* Which file is the last one in the torrent's order; all others are padded. Paths must differ. */
+/*
+ * Which file is the last one in the torrent's order; all others are padded. Paths must differ, and
+ * none be a folder that another lies in.
+ */
 static int order(struct rep *r)
 {
 	struct segment **list = malloc((r->n + 1) * sizeof(*list));
@@ -102,7 +105,7 @@ static int order(struct rep *r)
 	qsort(list, r->n, sizeof(*list), by_path);
 	for (uint32_t i = 0; i < r->n; i++) {
 		list[i]->pad = i + 1 < r->n;
-		if (i > 0 && strcmp(list[i]->path, list[i - 1]->path) == 0)
+		if (i > 0 && spate_make_path_within(list[i]->path, list[i - 1]->path))
 			twice = true;
 	}
 	free(list);

@@ -308,6 +308,23 @@ def test_what_changes_while_others_are_hashed_is_not_published(vod, kept):
     stored(edge, 1)
 
 
+MPD = """<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT{0}S"><Period>
+<AdaptationSet mimeType="video/mp4"><Representation id="v" bandwidth="1">{1}</Representation></AdaptationSet></Period></MPD>"""
+
+
+def test_a_file_and_a_folder_of_its_name(scripted, p2p):
+    """As a hybrid's files they would be one, so they have numbers."""
+    urls = ["film", "film/2", "film/3"]
+    text = MPD.format(3, "<SegmentList duration='1'>" + "".join(f"<SegmentURL media='{u}'/>" for u in urls) + "</SegmentList>")
+    scripted.on("/a/stream.mpd", lambda conn, _: conn.respond(text.encode()))
+    for u in urls:
+        scripted.on("/a/" + u, lambda conn, request: conn.respond(request.target.encode() * 9000, etag='"1"'))
+    edge = p2p(scripted)
+    files = lt.torrent_info(lt.bdecode(ask(edge, "/a/v.hybrid.torrent"))).files()
+    names = [files.file_path(i) for i in range(files.num_files()) if not files.file_flags(i) & lt.file_flags_t.flag_pad_file]
+    assert [n.rsplit("/", 1)[1] for n in names] == ["000000.mp4", "000001.mp4", "000002.mp4"]
+
+
 def test_what_a_seeder_finds_changed_is_withdrawn(film, scripted, p2p):
     """The new segment never comes to its end, so no fill tells: the worker that sees its head does."""
     root, changed, go_on = film / "vod/film", threading.Event(), threading.Event()

@@ -1,6 +1,7 @@
 /* Torrents: hashes against vectors and against a plain second reckoning, layout, lookup. */
 #include "../bt/make_torrent.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -174,6 +175,39 @@ static void order_is_by_path_component(void **state)
 	assert_int_equal(spate_make_path_order("a/b", "a/b"), 0);
 }
 
+static void nothing_lies_in_a_file(void **state)
+{
+	static const struct {
+		const char *path, *of;
+		bool is;
+	} row[] = {{"a/x", "a", true},       {"a", "a", true},         {"a.x", "a", false},
+		   {"ab/x", "a", false},     {"a/b/x", "a/b", true},   {"a", "a/x", false},
+		   {".pad/7", ".pad", true}, {".padx", ".pad", false}, {"b/a", "a", false}};
+	struct spate_hashed_file hash[2];
+	struct spate_make_part part[2];
+	struct spate_make in = {.name = "n", .piece_bytes = 16384, .parts = part, .n = 2};
+	struct spate_hasher *h;
+	struct spate_made *m;
+
+	for (unsigned i = 0; i < sizeof(row) / sizeof(row[0]); i++)
+		assert_int_equal(spate_make_path_within(row[i].path, row[i].of), row[i].is);
+	assert_int_equal(spate_hasher_create(&h, 16384), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(spate_hasher_add(h, "abc", 3), 0);
+		assert_int_equal(spate_hasher_file(h, i == 0, &hash[i]), 0);
+		part[i] = (struct spate_make_part){.url = "/v/1", .url_len = 4, .hash = &hash[i]};
+	}
+	part[0].path = "a";
+	part[1].path = "a.x";
+	assert_int_equal(spate_make_hybrid(&in, &m), 0);
+	spate_made_free(m);
+	part[1].path = "a/x";
+	assert_int_equal(spate_make_hybrid(&in, &m), -EINVAL);
+	for (unsigned i = 0; i < 2; i++)
+		spate_hashed_file_free(&hash[i]);
+	spate_hasher_destroy(h);
+}
+
 static void file_carries_trackers_seeds_and_magnet(void **state)
 {
 	struct spate_hashed_file hash;
@@ -261,6 +295,7 @@ int main(void)
 		cmocka_unit_test(root_of_one_leaf_is_its_hash),
 		cmocka_unit_test(root_is_padded_with_zero_leaves),
 		cmocka_unit_test(order_is_by_path_component),
+		cmocka_unit_test(nothing_lies_in_a_file),
 		cmocka_unit_test(tree_nests_folders),
 		cmocka_unit_test(file_carries_trackers_seeds_and_magnet),
 	};
