@@ -101,7 +101,8 @@ struct manifest {
 	int64_t expires_s;
 	uint32_t n;
 	struct rep *reps;
-	bool dead; /* to be freed once nothing is under way */
+	size_t bytes; /* of p->listed */
+	bool dead;    /* to be freed once nothing is under way */
 };
 
 /* A table that workers may have. */
@@ -126,7 +127,7 @@ struct spate_publisher {
 	struct spate_hash_thread *thread;
 	struct spate_store *store; /* NULL: hashes live in memory only; else the thread's */
 	uint32_t piece_bytes;
-	uint64_t memory, used; /* bytes of what is ready: allowed, taken */
+	uint64_t memory, used, listed; /* bytes: allowed; of what is ready; of what manifests say */
 	struct manifest *manifests;
 	unsigned nmanifests;
 	struct want *filling, *due; /* object still fills; fn is to be called */
@@ -158,6 +159,9 @@ struct manifest *spate_manifest_get(struct spate_publisher *p, const char *url, 
  */
 bool spate_manifest_ready(struct manifest *m);
 void spate_manifest_free(struct manifest *m);
+/* Frees the lists of manifests that nothing depends on, the one asked for longest ago first, until
+ * all is in the memory allowed; they are read again when they are asked for. */
+void spate_manifests_trim(struct spate_publisher *p);
 struct rep *spate_manifest_rep(struct manifest *m, const char *id);
 
 /* rep.c */

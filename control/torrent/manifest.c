@@ -69,6 +69,7 @@ struct manifest *spate_manifest_get(struct spate_publisher *p, const char *url, 
 void spate_manifest_free(struct manifest *m)
 {
 	spate_want_release(&m->want);
+	m->p->listed -= m->bytes;
 	for (uint32_t i = 0; i < m->n; i++)
 		spate_rep_free(&m->reps[i]);
 	free(m->reps);
@@ -179,7 +180,45 @@ static bool let_go(struct manifest *m)
 	free_reps(m->reps, m->n);
 	m->reps = NULL;
 	m->n = 0;
+	m->p->listed -= m->bytes;
+	m->bytes = 0;
 	return true;
+}
+
+/* With the paths that are made when one is asked for, which are no longer than its URLs. */
+static size_t bytes_of(const struct rep *reps, uint32_t n)
+{
+	size_t bytes = n * sizeof(*reps);
+
+	for (uint32_t i = 0; i < n; i++)
+		for (uint32_t k = 0; k < reps[i].n; k++)
+			bytes += sizeof(struct segment) + 2 * (reps[i].seg[k].url_len + 16u);
+	return bytes;
+}
+
+/* Who still waits may need it, with others of its folder, all at once. */
+static bool waited_for(const struct manifest *m)
+{
+	for (const struct spate_publisher_query *q = m->p->queries; q != NULL; q = q->next)
+		if (q->len >= m->dir && memcmp(q->url, m->url, m->dir) == 0)
+			return true;
+	return false;
+}
+
+void spate_manifests_trim(struct spate_publisher *p)
+{
+	while (p->used + p->listed > p->memory) {
+		struct manifest *last = NULL;
+
+		/* The one asked for last may be larger alone. */
+		for (struct manifest *m = p->manifests; m != NULL; m = m->next)
+			if (m != p->manifests && m->bytes > 0 && idle(m) && !waited_for(m))
+				last = m;
+		if (last == NULL)
+			return;
+		let_go(last);
+		last->state = MANIFEST_KNOWN;
+	}
 }
 
 static int take(struct manifest *m, const char *text, size_t len)
@@ -199,6 +238,8 @@ static int take(struct manifest *m, const char *text, size_t len)
 	} else if (rc == 0 && let_go(m)) {
 		m->reps = reps;
 		m->n = mpd->dynamic ? 0 : mpd->n;
+		m->bytes = bytes_of(m->reps, m->n);
+		m->p->listed += m->bytes;
 	} else {
 		free_reps(reps, reps != NULL ? mpd->n : 0);
 		rc = rc < 0 ? rc : -EAGAIN;

@@ -201,9 +201,12 @@ void spate_publisher_done(struct spate_publisher *p, const struct spate_torrents
 
 void spate_publisher_trim(struct spate_publisher *p, const struct rep *keep)
 {
-	while (p->used > p->memory) {
+	for (;;) {
 		struct rep *oldest_asked = NULL;
 
+		spate_manifests_trim(p);
+		if (p->used + p->listed <= p->memory)
+			return;
 		for (struct manifest *m = p->manifests; m != NULL; m = m->next)
 			for (uint32_t i = 0; i < m->n; i++) {
 				struct rep *r = &m->reps[i];
@@ -239,6 +242,9 @@ static void on_turn(struct spate_op *op, int res, unsigned flags)
 		if (spate_publisher_answer_now(p, q, &a))
 			reply(q, &a);
 	}
+	spate_manifests_trim(p);
+	atomic_store_explicit(&p->s.env->stats->torrent_memory, p->used + p->listed,
+			      memory_order_relaxed);
 	if (p->dirty && !p->finishing)
 		p->dirty = publish(p) < 0;
 }

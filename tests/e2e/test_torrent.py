@@ -325,6 +325,20 @@ def test_a_file_and_a_folder_of_its_name(scripted, p2p):
     assert [n.rsplit("/", 1)[1] for n in names] == ["000000.mp4", "000001.mp4", "000002.mp4"]
 
 
+def test_lists_of_segments_are_of_the_memory(scripted, p2p):
+    """Each takes more than half of it; what is asked for is there all the same, even two at once."""
+    text = MPD.format(4000, f"<SegmentTemplate duration='1' startNumber='1' media='{'x' * 100}-$Number$.m4s'/>").encode()
+    names = [f"/{i}/stream.mpd" for i in range(8)] + ["/two/a.mpd", "/two/b.mpd"]
+    for name in names:
+        scripted.on(name, lambda conn, _: conn.respond(text, cache_control="max-age=1000"))
+    edge = p2p(scripted, torrents="2MiB")
+    for name in names + names[:2]:
+        rep, = index(edge, name)["representations"]
+        assert rep["segments"] == 4000
+        assert 1 << 20 < edge.metrics()["torrent_memory"] <= 2 << 20
+    assert edge.get("/two/v.torrent").status == 503
+
+
 def test_what_a_seeder_finds_changed_is_withdrawn(film, scripted, p2p):
     """The new segment never comes to its end, so no fill tells: the worker that sees its head does."""
     root, changed, go_on = film / "vod/film", threading.Event(), threading.Event()
