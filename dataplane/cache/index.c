@@ -32,7 +32,7 @@ static void add_past(struct spate_bucket *b, int64_t n)
 static _Atomic uint64_t *find(const struct spate_index *x, const struct spate_key *key,
 			      uint64_t *at)
 {
-	for (*at = key->lo;; (*at)++) {
+	for (*at = key->lo; *at - key->lo <= x->mask; (*at)++) {
 		struct spate_bucket *b = &x->bucket[*at & x->mask];
 
 		for (unsigned i = 0; i < SPATE_BUCKET_ENTRIES; i++) {
@@ -46,8 +46,9 @@ static _Atomic uint64_t *find(const struct spate_index *x, const struct spate_ke
 				return &b->entry[i];
 		}
 		if (atomic_load_explicit(&b->past, memory_order_relaxed) == 0)
-			return NULL;
+			break;
 	}
+	return NULL;
 }
 
 static _Atomic uint64_t *empty_entry(struct spate_bucket *b)

@@ -3,8 +3,9 @@
  *
  * A bucket is one cache line: seven entries and a count of how many entries that hashed here (or
  * passed through here) sit further on. A lookup reads one line nearly always, hit or miss, and goes
- * on to the next bucket only while that count is not zero. The table is sized once for all slots of
- * the object pool, so it is never rehashed and an entry never moves:
+ * on to the next bucket only while that count is not zero, and once round at most: the trails of
+ * keys that were removed in the wrong order may close to a ring where it never is. The table is
+ * sized once for all slots of the object pool, so it is never rehashed and an entry never moves:
  *
  *     bucket: | tag:id | tag:id |   0    | tag:id |   0    |   0    |   0    | past |
  *               ^ 32 bits of key.hi, then id + 1; 0 is empty
@@ -83,7 +84,7 @@ static inline uint32_t spate_index_get(const struct spate_index *x, const struct
 {
 	uint32_t tag = (uint32_t)key->hi;
 
-	for (uint64_t at = key->lo;; at++) {
+	for (uint64_t at = key->lo; at - key->lo <= x->mask; at++) {
 		const struct spate_bucket *b = &x->bucket[at & x->mask];
 
 		for (unsigned i = 0; i < SPATE_BUCKET_ENTRIES; i++) {
@@ -97,8 +98,9 @@ static inline uint32_t spate_index_get(const struct spate_index *x, const struct
 				return (uint32_t)e - 1;
 		}
 		if (atomic_load_explicit(&b->past, memory_order_acquire) == 0)
-			return SPATE_NO_OBJECT;
+			break;
 	}
+	return SPATE_NO_OBJECT;
 }
 
 #endif

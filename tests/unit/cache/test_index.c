@@ -1,6 +1,9 @@
 /* Index: against a plain array, with keys that collide in bucket and tag. */
 #include "lib.h"
 
+#include <signal.h>
+#include <unistd.h>
+
 enum { OBJECTS = 512 };
 
 static struct spate_object *pool;
@@ -89,6 +92,46 @@ static void a_crowded_bucket_spills_and_heals(void **state)
 				 0); /* misses cost one line again */
 }
 
+/*
+ * Removed in the wrong order, 64 keys of one bucket leave a trail that keys of another close to a
+ * ring: nowhere does `past` say that a probe may end.
+ */
+static void a_probe_ends_after_one_round(void **state)
+{
+	uint32_t n = 0;
+	bool ring = false;
+
+	spate_index_init(&x, mem, 64, pool);
+	for (uint32_t i = 0; i < 64; i++) {
+		pool[i].key = (struct spate_key){0, 1000 + i};
+		spate_index_put(&x, &pool[i]);
+	}
+	for (uint32_t i = 0; i < 63; i++)
+		spate_index_remove(&x, &pool[i]); /* the last one stays, far from home */
+	signal(SIGALRM, SIG_DFL);
+	alarm(10);
+	for (; n < 63 && !ring; n++) {
+		pool[n].key = (struct spate_key){9, 5000 + n};
+		spate_index_put(&x, &pool[n]);
+		ring = true;
+		for (uint64_t b = 0; b <= x.mask; b++)
+			ring = ring && atomic_load(&x.bucket[b].past) > 0;
+	}
+	assert_true(ring);
+	assert_int_equal(get(3, 42), SPATE_NO_OBJECT);
+	pool[100].key = (struct spate_key){3, 42};
+	assert_int_equal(spate_index_put(&x, &pool[100]), SPATE_NO_OBJECT);
+	assert_int_equal(get(3, 42), 100);
+	assert_int_equal(get(0, 1063), 63);
+	while (n-- > 0)
+		spate_index_remove(&x, &pool[n]);
+	spate_index_remove(&x, &pool[100]);
+	spate_index_remove(&x, &pool[63]);
+	alarm(0);
+	for (uint64_t b = 0; b <= x.mask; b++)
+		assert_int_equal(atomic_load(&x.bucket[b].past), 0);
+}
+
 /* Few different keys, so that buckets overflow and replacements happen all the time. */
 static void random_churn_matches_a_model(void **state)
 {
@@ -127,6 +170,7 @@ int main(void)
 		T(object_zero_with_tag_zero),
 		T(put_replaces_the_same_key),
 		T(a_crowded_bucket_spills_and_heals),
+		T(a_probe_ends_after_one_round),
 		T(random_churn_matches_a_model),
 	};
 
