@@ -41,7 +41,8 @@ void spate_cache_online(struct spate_cache *c, unsigned reader)
 	uint64_t epoch = atomic_load_explicit(&c->qsbr.epoch, memory_order_relaxed);
 
 	assert(reader < c->qsbr.readers);
-	atomic_store_explicit(&c->qsbr.reader[reader].seen, epoch, memory_order_relaxed);
+	/* release: who was online already quiesces by this */
+	atomic_store_explicit(&c->qsbr.reader[reader].seen, epoch, memory_order_release);
 	atomic_fetch_add_explicit(&c->qsbr.epoch, 0, memory_order_acq_rel);
 }
 

@@ -233,11 +233,82 @@ static void no_progress_is_missed(void **state)
 	spate_cache_destroy(c);
 }
 
+/*
+ * A worker that did not sleep says online though it is. That says as much as a quiesce: what it did
+ * before is over once the writer has seen it. `step` is relaxed, so that it orders nothing.
+ */
+static _Atomic int step;
+static int looked; /* stands for what the reader did with the object */
+
+static bool step_is(int n)
+{
+	for (unsigned i = 0; atomic_load_explicit(&step, memory_order_relaxed) < n; i++) {
+		if (i > 100000000)
+			return false;
+		sched_yield();
+	}
+	return true;
+}
+
+static void next_step(int n)
+{
+	atomic_store_explicit(&step, n, memory_order_relaxed);
+}
+
+static void *wakes_twice(void *arg)
+{
+	struct spate_object *o;
+
+	spate_cache_online(c, 0);
+	o = look(c, 1);
+	spate_cache_pin(c, 0, o);
+	looked = 1;
+	spate_cache_quiesce(c, 0); /* the epoch is what we have seen: no store */
+	next_step(1);
+	if (!step_is(2))
+		return "no step 2";
+	spate_cache_online(c, 0);
+	next_step(3);
+	if (!step_is(4))
+		return "no step 4";
+	spate_cache_unpin(c, 0, o);
+	spate_cache_offline(c, 0);
+	return NULL;
+}
+
+static void online_again_is_a_quiescent_state(void **state)
+{
+	struct spate_object *o;
+	pthread_t t;
+	void *lost;
+
+	c = small_cache(64, 1);
+	o = store(c, 1, 100);
+	step = looked = 0;
+	pthread_create(&t, NULL, wakes_twice, NULL);
+	assert_true(step_is(1));
+	spate_cache_remove(c, o);
+	assert_int_equal(spate_cache_reclaim(c), 1); /* steps; the reader is behind */
+	next_step(2);
+	assert_true(step_is(3));
+	assert_true(spate_qsbr_expired(&c->qsbr) > o->retired_at);
+	assert_int_equal(looked, 1); /* TSan: ordered by `seen` alone */
+	assert_true(spate_cache_pinned(c, o));
+	assert_int_equal(spate_cache_reclaim(c), 1);
+	next_step(4);
+	pthread_join(t, &lost);
+	if (lost != NULL)
+		fail_msg("%s", (char *)lost);
+	assert_int_equal(spate_cache_reclaim(c), 0);
+	spate_cache_destroy(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(readers_see_only_what_is_right),
 		cmocka_unit_test(no_progress_is_missed),
+		cmocka_unit_test(online_again_is_a_quiescent_state),
 	};
 
 	return cmocka_run_group_tests_name("cache threads", tests, NULL, NULL);
