@@ -70,6 +70,7 @@ struct spate_cache {
 	uint32_t made;      /* slots [0, made) were used before; the rest is untouched memory */
 	uint32_t free_slot; /* of those made */
 	struct spate_list grace, limbo;
+	bool reclaimed; /* in this turn, and nothing was retired since */
 	uint32_t blocks_coming;          /* will be free once the grace period ends */
 	uint32_t low_blocks, low_slots;  /* keep so many free or coming */
 	uint64_t side_bytes, side_max;   /* block tables and ranges bitmaps */

@@ -56,6 +56,7 @@ void spate_cache_retire(struct spate_cache *c, struct spate_object *o)
 	}
 	o->retired_at = spate_qsbr_now(&c->qsbr);
 	list_append(c, &c->grace, o);
+	c->reclaimed = false;
 }
 
 void spate_cache_free_slot(struct spate_cache *c, struct spate_object *o)
@@ -90,21 +91,6 @@ static bool enough(const struct spate_cache *c, uint32_t blocks, uint32_t slots)
 	       slot_supply >= (uint64_t)slots + c->low_slots;
 }
 
-bool spate_cache_make_room(struct spate_cache *c, uint32_t blocks, uint32_t slots)
-{
-	while (!enough(c, blocks, slots)) {
-		struct spate_object *o = spate_s3fifo_evict(&c->s3, busy, c);
-
-		if (o == NULL)
-			break;
-		c->evicted++;
-		spate_cache_retire(c, o);
-	}
-	if (c->arena.nfree < blocks || c->objects_max - c->objects < slots)
-		spate_cache_reclaim(c);
-	return c->arena.nfree >= blocks && c->objects_max - c->objects >= slots;
-}
-
 static void reclaim_grace(struct spate_cache *c, uint64_t expired)
 {
 	while (c->grace.count > 0 && c->pool[c->grace.head].retired_at < expired) {
@@ -136,8 +122,9 @@ static void reclaim_limbo(struct spate_cache *c)
 	}
 }
 
-unsigned spate_cache_reclaim(struct spate_cache *c)
+static void reclaim(struct spate_cache *c)
 {
+	c->reclaimed = true;
 	reclaim_limbo(c);
 	if (c->grace.count > 0 || c->old_meta_n > 0) {
 		uint64_t now = spate_qsbr_now(&c->qsbr);
@@ -151,5 +138,27 @@ unsigned spate_cache_reclaim(struct spate_cache *c)
 		reclaim_grace(c, expired);
 		spate_meta_reclaim(c, expired);
 	}
+}
+
+bool spate_cache_make_room(struct spate_cache *c, uint32_t blocks, uint32_t slots)
+{
+	while (!enough(c, blocks, slots)) {
+		struct spate_object *o = spate_s3fifo_evict(&c->s3, busy, c);
+
+		if (o == NULL)
+			break;
+		c->evicted++;
+		spate_cache_retire(c, o);
+	}
+	/* again in the same turn only when something more was taken away */
+	if ((c->arena.nfree < blocks || c->objects_max - c->objects < slots) && !c->reclaimed)
+		reclaim(c);
+	return c->arena.nfree >= blocks && c->objects_max - c->objects >= slots;
+}
+
+unsigned spate_cache_reclaim(struct spate_cache *c)
+{
+	spate_s3fifo_turn(&c->s3);
+	reclaim(c);
 	return c->grace.count + c->limbo.count;
 }

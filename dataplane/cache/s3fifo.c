@@ -40,17 +40,34 @@ void spate_s3fifo_init(struct spate_s3fifo *s, struct spate_object *pool, uint32
 		.small_target = capacity / 10 > 0 ? capacity / 10 : 1,
 	};
 	spate_ghost_init(&s->ghost, ghost_mem, objects, capacity - s->small_target);
+	spate_s3fifo_turn(s);
+}
+
+void spate_s3fifo_turn(struct spate_s3fifo *s)
+{
+	s->small.busy = s->main.busy = 0;
+	s->small.looks = s->main.looks = SPATE_S3_LOOKS;
+}
+
+/* At the head, behind those that were in use: one more round of them before it is looked at. */
+static void enter(struct spate_s3fifo *s, struct spate_s3_list *l, struct spate_object *o)
+{
+	push(s, l, o);
+	l->busy = 0;
 }
 
 void spate_s3fifo_insert(struct spate_s3fifo *s, struct spate_object *o)
 {
 	assert(o->queue == SPATE_S3_NONE);
-	push(s, spate_ghost_take(&s->ghost, o->key.lo) ? &s->main : &s->small, o);
+	enter(s, spate_ghost_take(&s->ghost, o->key.lo) ? &s->main : &s->small, o);
 }
 
 void spate_s3fifo_remove(struct spate_s3fifo *s, struct spate_object *o)
 {
-	unlink_from(s, list_of(s, o), o);
+	struct spate_s3_list *l = list_of(s, o);
+
+	unlink_from(s, l, o);
+	l->busy -= l->busy > 0; /* it may have been one of them */
 }
 
 void spate_s3fifo_grow(struct spate_s3fifo *s, struct spate_object *o, uint32_t n)
@@ -60,20 +77,18 @@ void spate_s3fifo_grow(struct spate_s3fifo *s, struct spate_object *o, uint32_t 
 	list_of(s, o)->weight += spate_s3_weight(o) - (was > 0 ? was : 1);
 }
 
+/* A queue whose objects are all in use must not keep us from the other: one round shows it. */
+static bool may_give(const struct spate_s3_list *l)
+{
+	return l->busy < l->count && l->looks > 0;
+}
+
 struct spate_object *spate_s3fifo_evict(struct spate_s3fifo *s,
 					bool (*busy)(void *ctx, const struct spate_object *o),
 					void *ctx)
 {
-	/*
-	 * A queue whose objects are all in use must not keep us from the other. One turn of small
-	 * shows it (each object there is busy, promoted or gone); main takes four, until the
-	 * counters have run down.
-	 */
-	uint64_t busy_small = 0, busy_main = 0;
-
 	for (;;) {
-		bool small = s->small.count > 0 && busy_small < s->small.count;
-		bool main = s->main.count > 0 && busy_main < 4ull * s->main.count;
+		bool small = may_give(&s->small), main = may_give(&s->main);
 
 		if (!small && !main)
 			return NULL;
@@ -85,13 +100,16 @@ struct spate_object *spate_s3fifo_evict(struct spate_s3fifo *s,
 		unlink_from(s, l, o);
 		if (busy(ctx, o)) {
 			push(s, l, o);
-			*(from_small ? &busy_small : &busy_main) += 1;
-		} else if (from_small && freq > 1) {
+			l->busy++;
+			l->looks--;
+			continue;
+		}
+		if (from_small && freq > 1) {
 			atomic_store_explicit(&o->freq, 0, memory_order_relaxed);
-			push(s, &s->main, o);
+			enter(s, &s->main, o);
 		} else if (!from_small && freq > 0) {
 			atomic_store_explicit(&o->freq, freq - 1, memory_order_relaxed);
-			push(s, l, o);
+			enter(s, l, o);
 		} else {
 			if (from_small)
 				spate_ghost_add(&s->ghost, o->key.lo, spate_s3_weight(o));

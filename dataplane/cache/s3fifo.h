@@ -15,7 +15,10 @@
  *    holds a tenth or more of the capacity, or main has nothing to give;
  *  - hits while an object is being filled count, so freq is kept when it enters (the paper starts
  *    at 0);
- *  - an object in use (`busy`) goes back to the head of its queue as it is.
+ *  - an object in use (`busy`) goes back to the head of its queue as it is. A queue that is all in
+ *    use gives nothing until something enters it or the next turn, and no turn looks at more than
+ *    SPATE_S3_LOOKS objects in use of a queue: the next one goes on from there. Else each piece
+ *    of a fill would cost a walk of all that is being sent.
  */
 #ifndef SPATE_CACHE_S3FIFO_H
 #define SPATE_CACHE_S3FIFO_H
@@ -23,13 +26,16 @@
 #include "dataplane/cache/ghost.h"
 #include "spate/cache.h"
 
-#define SPATE_NO_LINK UINT32_MAX
+#define SPATE_NO_LINK  UINT32_MAX
+#define SPATE_S3_LOOKS 2048 /* of both queues: 0.14 ms */
 
 enum spate_s3_queue { SPATE_S3_NONE, SPATE_S3_SMALL, SPATE_S3_MAIN };
 
 /* Through next (towards the tail, older) and prev (towards the head, newer). */
 struct spate_s3_list {
 	uint32_t head, tail, count;
+	uint32_t busy;   /* so many at the head were in use, this turn */
+	uint32_t looks;  /* at objects in use, that this turn still has */
 	uint64_t weight; /* blocks */
 };
 
@@ -51,9 +57,12 @@ void spate_s3fifo_remove(struct spate_s3fifo *s, struct spate_object *o);
 /* o got n blocks more while in a queue; call after o->nblocks is raised. */
 void spate_s3fifo_grow(struct spate_s3fifo *s, struct spate_object *o, uint32_t n);
 
+/* Once a loop turn: what was in use may be no longer. */
+void spate_s3fifo_turn(struct spate_s3fifo *s);
+
 /*
- * Takes the next victim out of the queues and returns it; NULL when all are busy or there are none.
- * busy may be called several times for one object.
+ * Takes the next victim out of the queues and returns it; NULL when all are busy, as far as this
+ * turn has looked, or there are none. busy may be called several times for one object.
  */
 struct spate_object *spate_s3fifo_evict(struct spate_s3fifo *s,
 					bool (*busy)(void *ctx, const struct spate_object *o),

@@ -274,6 +274,35 @@ static void full_of_pins_gives_no_room_until_one_is_let_go(void **state)
 	spate_cache_offline(c, 0);
 }
 
+/* Full of what viewers have, most of it purged: asking for room again looks at that once a turn. */
+static void who_asks_again_in_a_turn_costs_nothing(void **state)
+{
+	struct spate_cache *big = small_cache(256, 1);
+	struct spate_object *o;
+	uint32_t at;
+
+	for (uint64_t n = 0; (o = store(big, n, BLOCK)) != NULL; n++) {
+		spate_cache_pin(big, 0, o);
+		if (n < 200)
+			spate_cache_remove(big, o);
+	}
+	assert_int_equal(spate_cache_reclaim(big), 200);
+	at = big->limbo.head;
+	for (int i = 0; i < 10; i++)
+		assert_false(spate_cache_make_room(big, 1, 0));
+	assert_int_equal(big->limbo.head, at);
+	spate_cache_reclaim(big);
+	assert_int_not_equal(big->limbo.head, at);
+	/* what is let go is room in the next turn, what is taken away now in this one */
+	for (uint32_t i = 0; i < big->made; i++)
+		if (big->qsbr.reader[0].pins[i] > 0)
+			spate_cache_unpin(big, 0, &big->pool[i]);
+	spate_cache_remove_all(big);
+	assert_true(spate_cache_make_room(big, 1, 0));
+	spate_cache_check(big);
+	spate_cache_destroy(big);
+}
+
 static void eviction_runs_ahead_of_need(void **state)
 {
 	spate_cache_online(c, 0);
@@ -507,6 +536,7 @@ int main(void)
 		T(a_removed_fill_goes_on_for_who_has_it),
 		T(pins_filling_and_holds_are_not_evicted),
 		T(full_of_pins_gives_no_room_until_one_is_let_go),
+		T(who_asks_again_in_a_turn_costs_nothing),
 		T(eviction_runs_ahead_of_need),
 		T(who_ran_dry_is_told),
 		T(refreshed_meta_stays_readable_until_quiesced),

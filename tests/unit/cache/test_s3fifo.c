@@ -129,10 +129,11 @@ static void *ghost_mem;
 static struct spate_s3fifo s;
 static struct spate_object *where[KEYS]; /* key -> object */
 static uint32_t free_slot[SLOTS], nfree;
-static uint64_t hits;
+static uint64_t hits, asked; /* asked: whether an object is in use */
 
 static bool busy(void *ctx, const struct spate_object *o)
 {
+	asked++;
 	return o->holds > 0;
 }
 
@@ -150,7 +151,7 @@ static void start(uint64_t capacity, uint32_t slots)
 		pool[i].id = i;
 		free_slot[nfree++] = i;
 	}
-	hits = 0;
+	hits = asked = 0;
 	spate_s3fifo_init(&s, pool, slots, capacity, ghost_mem);
 }
 
@@ -207,6 +208,7 @@ static void request(uint32_t key, uint32_t weight)
 {
 	bool ours = access_key(key);
 
+	spate_s3fifo_turn(&s);
 	assert_int_equal(ours, model_access(key));
 	if (ours)
 		return;
@@ -366,7 +368,103 @@ static void all_busy_gives_nothing(void **state)
 	}
 	assert_int_equal(evict(), UINT32_MAX);
 	where[7]->holds = 0;
+	spate_s3fifo_turn(&s);
 	assert_int_equal(evict(), 7);
+	stop();
+}
+
+static void hold_all(uint32_t from, uint32_t to)
+{
+	for (uint32_t k = from; k < to; k++)
+		where[k]->holds = 1;
+}
+
+/* Forty in small, the others in main: they were in the ghost. */
+static void forty_small(uint32_t n)
+{
+	start(n, SLOTS);
+	for (uint32_t k = 0; k < n; k++) {
+		if (k >= 40)
+			spate_ghost_add(&s.ghost, key_of(k).lo, 1);
+		insert(k, 1);
+	}
+	assert_int_equal(s.small.count, 40);
+	assert_int_equal(s.main.count, n - 40);
+}
+
+static void what_is_all_in_use_is_walked_once_a_turn(void **state)
+{
+	forty_small(400);
+	hold_all(0, 400);
+	for (int turn = 1; turn <= 3; turn++) {
+		for (int i = 0; i < 100; i++)
+			assert_int_equal(evict(), UINT32_MAX);
+		assert_in_range(asked, turn * 400, turn * 405);
+		spate_s3fifo_turn(&s);
+	}
+	stop();
+}
+
+static void a_small_queue_in_use_is_walked_once_for_many_from_main(void **state)
+{
+	forty_small(400);
+	hold_all(0, 40);
+	for (uint32_t i = 0; i < 100; i++)
+		assert_int_equal(evict(), 40 + i);
+	assert_in_range(asked, 140, 145);
+	stop();
+}
+
+/* A turn looks at so many in use and no more; the next goes on where it ended. */
+static void a_long_walk_takes_more_turns(void **state)
+{
+	const uint32_t n = SPATE_S3_LOOKS + SPATE_S3_LOOKS / 2;
+	int turns = 1;
+
+	start(10ull * n, SLOTS);
+	for (uint32_t k = 0; k < n; k++)
+		insert(k, 1);
+	hold_all(0, n - 1);
+	for (; evict() != n - 1; turns++) {
+		assert_true(asked <= (uint64_t)turns * SPATE_S3_LOOKS);
+		assert_int_equal(evict(), UINT32_MAX);
+		spate_s3fifo_turn(&s);
+	}
+	assert_int_equal(turns, 2);
+	stop();
+}
+
+static void what_enters_is_found_in_the_same_turn(void **state)
+{
+	forty_small(100);
+	hold_all(0, 100);
+	assert_int_equal(evict(), UINT32_MAX);
+	insert(200, 1);
+	assert_int_equal(evict(), 200);
+	insert(201, 1);
+	atomic_store(&where[201]->freq, 3); /* by way of main */
+	assert_int_equal(evict(), 201);
+	where[70]->holds = 0;
+	atomic_store(&where[70]->freq, 3); /* three rounds of main more */
+	spate_s3fifo_turn(&s);
+	assert_int_equal(evict(), 70);
+	stop();
+}
+
+/* One in use that leaves does not stand for one that was not looked at. */
+static void what_leaves_is_not_counted_as_in_use(void **state)
+{
+	start(1000, SLOTS);
+	for (uint32_t k = 0; k < 5; k++)
+		insert(k, 1);
+	hold_all(0, 4);
+	where[4]->holds = 1;
+	s.small.looks = 4;
+	assert_int_equal(evict(), UINT32_MAX); /* 0 to 3 */
+	s.small.looks = 100;
+	where[4]->holds = 0;
+	spate_s3fifo_remove(&s, where[0]);
+	assert_int_equal(evict(), 4);
 	stop();
 }
 
@@ -407,6 +505,11 @@ int main(void)
 		cmocka_unit_test(a_small_ghost_forgets_the_oldest),
 		cmocka_unit_test(busy_objects_stay),
 		cmocka_unit_test(all_busy_gives_nothing),
+		cmocka_unit_test(what_is_all_in_use_is_walked_once_a_turn),
+		cmocka_unit_test(a_small_queue_in_use_is_walked_once_for_many_from_main),
+		cmocka_unit_test(a_long_walk_takes_more_turns),
+		cmocka_unit_test(what_enters_is_found_in_the_same_turn),
+		cmocka_unit_test(what_leaves_is_not_counted_as_in_use),
 		cmocka_unit_test(removed_objects_leave_no_ghost),
 		cmocka_unit_test(growing_in_a_queue_weighs),
 	};
