@@ -2,10 +2,16 @@
  * blocks.c: which blocks an object has, and room for more bytes.
  *
  * Block i of an object is direct[i], or table[i - 4]. Prefix fills own blocks 0..n; range fills
- * leave holes (SPATE_NO_BLOCK). When the size is known the table is made once, for all of it; else
- * it doubles by copy, and the old copy stays for readers that loaded its address. Doubling makes
- * the copies together at most 16 bytes a block, which is what create set aside (side_max), so
- * tables are inside the byte limit.
+ * leave holes (SPATE_NO_BLOCK). The table doubles by copy as far as blocks come, and the old copy
+ * stays for readers that loaded its address. They take 64, 128, 256 bytes and so on, headers
+ * included, and the last ends where the object does:
+ *
+ *     blocks     5..16    ..32    ..64    ..128
+ *     copies    64      192     448      960      bytes together: less than 16 a block
+ *
+ * That is what create set aside (side_max), so tables are inside the byte limit, and without holes
+ * they are never short. A table that reaches far over a hole has more than its share (sparse): such
+ * objects give way to each other, and no others to them.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,6 +20,7 @@
 #include "dataplane/cache/internal.h"
 
 #define TABLE_MIN     12 /* entries; with the header a cache line */
+#define TABLE_HEADER  (sizeof(struct spate_side) / sizeof(uint32_t)) /* in entries */
 #define AHEAD_UNKNOWN 16 /* blocks a fill of unknown size is expected to want */
 
 uint32_t *spate_object_entry(const struct spate_object *o, uint32_t i)
@@ -27,21 +34,35 @@ uint32_t *spate_object_entry(const struct spate_object *o, uint32_t i)
 	return &table[i - SPATE_DIRECT_BLOCKS];
 }
 
-/* Counted memory beside the arena; evicts when it is short. NULL: not now. */
+uint64_t spate_blocks_side(const struct spate_object *o)
+{
+	uint32_t *table = atomic_load_explicit(&o->table, memory_order_relaxed);
+	_Atomic uint64_t *ranges = atomic_load_explicit(&o->ranges, memory_order_relaxed);
+	uint64_t bytes = ranges == NULL ? 0 : spate_side_of((void *)ranges)->bytes;
+
+	if (table != NULL)
+		for (struct spate_side *s = spate_side_of(table); s != NULL; s = s->older)
+			bytes += s->bytes;
+	return bytes;
+}
+
+static uint64_t sparse(const struct spate_object *o)
+{
+	uint64_t bytes = spate_blocks_side(o);
+
+	return bytes > (uint64_t)o->nblocks * SPATE_SIDE_PER_BLOCK ? bytes : 0;
+}
+
+/* Counted memory beside the arena; when it is short, who has too much of it goes. NULL: not now. */
 static struct spate_side *side_alloc(struct spate_cache *c, size_t data_bytes)
 {
 	size_t bytes = sizeof(struct spate_side) + data_bytes;
+	uint64_t need = c->side_bytes + bytes;
 
-	while (c->side_bytes + bytes > c->side_max) {
-		uint64_t before = c->evicted;
-
-		/* what is coming may be enough: do not evict more before it is here */
-		if (c->blocks_coming > 0)
-			return NULL;
-		spate_cache_make_room(c, c->arena.nfree + 1, 0);
-		if (c->evicted == before)
-			return NULL;
-	}
+	if (need > c->side_max + c->side_coming)
+		spate_cache_sweep(c, sparse, need - c->side_max - c->side_coming);
+	if (need > c->side_max)
+		return NULL;
 	struct spate_side *s = malloc(bytes);
 
 	if (s == NULL)
@@ -71,13 +92,11 @@ static bool reach(struct spate_cache *c, struct spate_object *o, uint32_t i)
 
 	if (i < SPATE_DIRECT_BLOCKS + cap)
 		return true;
-	if (size != SPATE_SIZE_UNKNOWN) {
+	do
+		cap = cap > 0 ? 2 * cap + TABLE_HEADER : TABLE_MIN;
+	while (SPATE_DIRECT_BLOCKS + cap <= i);
+	if (size != SPATE_SIZE_UNKNOWN && spate_blocks_for(c, size) - SPATE_DIRECT_BLOCKS < cap)
 		cap = (uint32_t)spate_blocks_for(c, size) - SPATE_DIRECT_BLOCKS;
-	} else {
-		cap = cap > 0 ? 2 * cap : TABLE_MIN;
-		while (SPATE_DIRECT_BLOCKS + cap <= i)
-			cap *= 2;
-	}
 	struct spate_side *s = side_alloc(c, cap * sizeof(uint32_t));
 
 	if (s == NULL)

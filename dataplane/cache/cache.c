@@ -12,14 +12,13 @@
 
 #include "dataplane/cache/internal.h"
 
-#define BLOCK_DEFAULT  (16u << 10)
-#define BLOCK_MIN      512u
-#define BLOCK_MAX      (16u << 20)
-#define BLOCKS_MIN     64u
-#define BLOCKS_MAX     (1u << 30)
-#define SLOTS_MAX      (1u << 24)
-#define SIDE_PER_BLOCK 16u
-#define LOW_BYTES      (32ull << 20) /* the low-water mark at most: 25 ms of filling at 10 Gbit/s */
+#define BLOCK_DEFAULT (16u << 10)
+#define BLOCK_MIN     512u
+#define BLOCK_MAX     (16u << 20)
+#define BLOCKS_MIN    64u
+#define BLOCKS_MAX    (1u << 30)
+#define SLOTS_MAX     (1u << 24)
+#define LOW_BYTES     (32ull << 20) /* the low-water mark at most: 25 ms of filling at 10 Gbit/s */
 
 /* Where the parts of the fixed mapping start; each on a cache line, each reader's pins on pages of
  * its own. */
@@ -50,7 +49,7 @@ static struct plan plan_for(uint32_t blocks, unsigned readers)
 static uint64_t bytes_for(uint32_t blocks, uint32_t block_bytes, unsigned readers)
 {
 	return page_up((size_t)blocks * block_bytes) + plan_for(blocks, readers).total +
-	       (uint64_t)blocks * SIDE_PER_BLOCK + sizeof(struct spate_cache);
+	       (uint64_t)blocks * SPATE_SIDE_PER_BLOCK + sizeof(struct spate_cache);
 }
 
 /* The most blocks that fit with all they need. */
@@ -143,7 +142,7 @@ static int create(struct spate_cache **out, uint64_t bytes, uint32_t block_bytes
 	c->base = c->arena.base;
 	c->block_bytes = block_bytes;
 	c->block_shift = c->arena.block_shift;
-	c->side_max = (uint64_t)blocks * SIDE_PER_BLOCK;
+	c->side_max = (uint64_t)blocks * SPATE_SIDE_PER_BLOCK;
 	c->low_blocks = low_water(blocks, LOW_BYTES / block_bytes);
 	c->low_slots = low_water(p.slots, 4096);
 	c->limit = bytes;

@@ -38,12 +38,7 @@ static void check_blocks(const struct spate_cache *c, const struct spate_object 
 	MUST(filled <= size, "object %u: filled past its size", o->id);
 	MUST(atomic_load(&o->state) != SPATE_OBJECT_COMPLETE || filled == size, "object %u: short",
 	     o->id);
-	if (atomic_load(&o->table) != NULL)
-		for (struct spate_side *s = spate_side_of(atomic_load(&o->table)); s != NULL;
-		     s = s->older)
-			*side += s->bytes;
-	if (atomic_load(&o->ranges) != NULL)
-		*side += spate_side_of((void *)atomic_load(&o->ranges))->bytes;
+	*side += spate_blocks_side(o);
 }
 
 static void check_object(const struct spate_cache *c, const struct spate_object *o)
@@ -84,7 +79,7 @@ static void check_queue(const struct spate_cache *c, const struct spate_s3_list 
 }
 
 static void check_list(const struct spate_cache *c, const struct spate_list *l, bool limbo,
-		       uint64_t *coming)
+		       uint64_t *coming, uint64_t *side)
 {
 	uint32_t n = 0, prev = SPATE_NO_LINK;
 
@@ -94,8 +89,10 @@ static void check_list(const struct spate_cache *c, const struct spate_list *l, 
 		MUST(n < l->count && (o->flags & SPATE_O_RETIRED) && o->prev == prev, "object %u",
 		     id);
 		MUST(!(o->flags & SPATE_O_LIMBO) == !limbo, "object %u", id);
-		if (o->flags & SPATE_O_COMING)
+		if (o->flags & SPATE_O_COMING) {
 			*coming += o->nblocks;
+			*side += spate_blocks_side(o);
+		}
 	}
 	MUST(l->tail == prev && n == l->count, "waiting list: %u of %u", n, l->count);
 }
@@ -104,6 +101,7 @@ void spate_cache_check(const struct spate_cache *c)
 {
 	uint8_t *owned = calloc(c->arena.blocks, 1);
 	uint64_t side = 0, indexed = 0, queued = 0, retired = 0, coming = 0, meta = 0;
+	uint64_t side_coming = 0;
 	uint32_t objects = 0, nfree = 0, free_slots = 0;
 
 	MUST(owned != NULL, "out of memory");
@@ -135,14 +133,14 @@ void spate_cache_check(const struct spate_cache *c)
 		meta += spate_meta_outside(c->old_meta[i].object, c->old_meta[i].meta);
 	check_queue(c, &c->s3.small, SPATE_S3_SMALL);
 	check_queue(c, &c->s3.main, SPATE_S3_MAIN);
-	check_list(c, &c->grace, false, &coming);
-	check_list(c, &c->limbo, true, &coming);
+	check_list(c, &c->grace, false, &coming, &side_coming);
+	check_list(c, &c->limbo, true, &coming, &side_coming);
 	MUST(objects == c->objects && objects + free_slots == c->made, "%u slots used", objects);
 	MUST(nfree == c->arena.nfree, "%u free blocks, says %u", nfree, c->arena.nfree);
 	MUST(indexed == c->index.count, "index count");
 	MUST(queued == c->s3.small.count + c->s3.main.count, "queued");
 	MUST(retired == c->grace.count + c->limbo.count, "retired");
-	MUST(coming == c->blocks_coming, "coming");
+	MUST(coming == c->blocks_coming && side_coming == c->side_coming, "coming");
 	MUST(side == c->side_bytes && side <= c->side_max, "side bytes");
 	MUST(meta == c->meta_bytes, "meta bytes");
 	MUST(c->s3.ghost.weight <= c->s3.ghost.weight_max, "ghost");

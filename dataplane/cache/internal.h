@@ -24,6 +24,8 @@
 #include "dataplane/cache/s3fifo.h"
 #include "dataplane/cache/write.h"
 
+#define SPATE_SIDE_PER_BLOCK 16u /* bytes of block tables that are set aside for each block */
+
 /* o->flags */
 enum {
 	SPATE_O_INDEXED = 1, /* a lookup can find it */
@@ -70,11 +72,13 @@ struct spate_cache {
 	uint32_t made;      /* slots [0, made) were used before; the rest is untouched memory */
 	uint32_t free_slot; /* of those made */
 	struct spate_list grace, limbo;
-	bool reclaimed; /* in this turn, and nothing was retired since */
-	uint32_t blocks_coming;          /* will be free once the grace period ends */
-	uint32_t low_blocks, low_slots;  /* keep so many free or coming */
-	uint64_t side_bytes, side_max;   /* block tables and ranges bitmaps */
-	uint64_t meta_bytes;             /* of those that are not beside their object */
+	bool reclaimed;                 /* in this turn, and nothing was retired since */
+	uint32_t blocks_coming;         /* will be free once the grace period ends */
+	uint32_t low_blocks, low_slots; /* keep so many free or coming */
+	uint64_t side_bytes, side_max;  /* block tables and ranges bitmaps */
+	uint64_t side_coming;           /* as blocks_coming */
+	uint32_t hand, swept; /* the slot that a sweep looks at next; looked at this turn */
+	uint64_t meta_bytes;  /* of those that are not beside their object */
 	struct spate_old_meta *old_meta; /* a queue: [old_meta_first, old_meta_n) */
 	uint32_t old_meta_first, old_meta_n, old_meta_cap;
 	uint64_t evicted, no_room;
@@ -87,12 +91,19 @@ struct spate_cache {
 void spate_cache_retire(struct spate_cache *c, struct spate_object *o);
 /* Evicts until that much is free or coming beyond the low-water mark; true when it is free now. */
 bool spate_cache_make_room(struct spate_cache *c, uint32_t blocks, uint32_t slots);
+/*
+ * Evicts objects at rest that have what is short, until what `gives` says of them comes to bytes or
+ * the turn has looked at its slots.
+ */
+void spate_cache_sweep(struct spate_cache *c, uint64_t (*gives)(const struct spate_object *o),
+		       uint64_t bytes);
 void spate_cache_free_slot(struct spate_cache *c, struct spate_object *o);
 bool spate_cache_pinned(const struct spate_cache *c, const struct spate_object *o);
 
 /* blocks.c */
 uint32_t *spate_object_entry(const struct spate_object *o, uint32_t i); /* NULL: past the table */
 void spate_blocks_free_all(struct spate_cache *c, struct spate_object *o);
+uint64_t spate_blocks_side(const struct spate_object *o); /* bytes of its tables and bitmap */
 void spate_blocks_trim(struct spate_cache *c, struct spate_object *o, uint64_t size);
 
 static inline uint64_t spate_blocks_for(const struct spate_cache *c, uint64_t bytes)

@@ -10,6 +10,7 @@
  */
 #include "dataplane/cache/internal.h"
 
+#define SWEEP_LOOKS     2048
 #define LIMBO_LOOKED_AT 64 /* a turn: a viewer may keep a purged object for hours */
 
 static void list_append(struct spate_cache *c, struct spate_list *l, struct spate_object *o)
@@ -53,6 +54,7 @@ void spate_cache_retire(struct spate_cache *c, struct spate_object *o)
 	if (o->holds == 0) {
 		o->flags |= SPATE_O_COMING;
 		c->blocks_coming += o->nblocks;
+		c->side_coming += spate_blocks_side(o);
 	}
 	o->retired_at = spate_qsbr_now(&c->qsbr);
 	list_append(c, &c->grace, o);
@@ -96,8 +98,10 @@ static void reclaim_grace(struct spate_cache *c, uint64_t expired)
 	while (c->grace.count > 0 && c->pool[c->grace.head].retired_at < expired) {
 		struct spate_object *o = list_shift(c, &c->grace);
 
-		if (o->flags & SPATE_O_COMING)
+		if (o->flags & SPATE_O_COMING) {
 			c->blocks_coming -= o->nblocks;
+			c->side_coming -= spate_blocks_side(o);
+		}
 		o->flags &= (uint16_t)~SPATE_O_COMING;
 		if (in_use(c, o)) {
 			o->flags |= SPATE_O_LIMBO;
@@ -156,9 +160,37 @@ bool spate_cache_make_room(struct spate_cache *c, uint32_t blocks, uint32_t slot
 	return c->arena.nfree >= blocks && c->objects_max - c->objects >= slots;
 }
 
+/*
+ * S3-FIFO weighs blocks. What else may be short is had by few objects, and to evict the others
+ * would give nothing: so a hand goes round the slots (CLOCK), past who does not have it, is in use,
+ * or was asked for since the last round.
+ */
+void spate_cache_sweep(struct spate_cache *c, uint64_t (*gives)(const struct spate_object *o),
+		       uint64_t bytes)
+{
+	while (bytes > 0 && c->swept < SWEEP_LOOKS) {
+		struct spate_object *o = &c->pool[c->hand];
+		uint64_t n = o->queue == SPATE_S3_NONE ? 0 : gives(o);
+		uint8_t freq = atomic_load_explicit(&o->freq, memory_order_relaxed);
+
+		c->swept++;
+		c->hand = c->hand + 1 < c->made ? c->hand + 1 : 0;
+		if (n == 0 || in_use(c, o))
+			continue;
+		if (freq > 0) {
+			atomic_store_explicit(&o->freq, freq - 1, memory_order_relaxed);
+			continue;
+		}
+		c->evicted++;
+		spate_cache_retire(c, o);
+		bytes -= n < bytes ? n : bytes;
+	}
+}
+
 unsigned spate_cache_reclaim(struct spate_cache *c)
 {
 	spate_s3fifo_turn(&c->s3);
+	c->swept = 0;
 	reclaim(c);
 	return c->grace.count + c->limbo.count;
 }

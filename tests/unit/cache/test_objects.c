@@ -140,6 +140,183 @@ static void an_empty_body_is_complete(void **state)
 	assert_int_equal(spate_object_iov(c, o, 0, 10, iov, 1, &n), 0);
 }
 
+/* A viewer who wants the first of 500 blocks does not make a table of 500. */
+static void tables_grow_with_what_is_filled(void **state)
+{
+	struct spate_cache *big = small_cache(1024, 1);
+	struct spate_key key = key_of(1);
+	struct spate_object *o = spate_cache_insert(big, &key);
+	uint64_t waiting;
+
+	assert_int_equal(spate_cache_publish(big, o, make_meta(0), 500 * BLOCK - 5, 100), 0);
+	for (uint64_t n = 1; n <= 500; n++) {
+		uint64_t bytes = n < 500 ? BLOCK : BLOCK - 5;
+
+		assert_int_equal(fill_some(big, o, 1, bytes), bytes);
+		assert_true(big->side_bytes <= 16 * n);
+	}
+	assert_int_equal(spate_cache_complete(big, o, &waiting), 0);
+	expect_pattern(big, o, 1, 0, 500 * BLOCK - 5);
+	spate_cache_release(big, o);
+	spate_cache_check(big);
+	spate_cache_destroy(big);
+}
+
+/* As many blocks as there are, a block at a time: its tables fit in what is set aside for them. */
+static void one_object_may_have_it_all(void **state)
+{
+	for (int known = 0; known < 2; known++) {
+		struct spate_cache *all = NULL;
+		struct spate_key key = key_of(1);
+		uint64_t bytes = 1541 * BLOCK;
+
+		/* a block more than the tables before the last reach, when they just double */
+		do {
+			spate_cache_destroy(all);
+			assert_int_equal(spate_cache_create(&all, bytes, BLOCK, 1), 0);
+			bytes += BLOCK / 2;
+		} while (all->arena.blocks < 1541);
+		assert_int_equal(all->arena.blocks, 1541);
+		struct spate_object *o = spate_cache_insert(all, &key);
+		uint64_t size = known ? spate_cache_max_object(all) : SPATE_SIZE_UNKNOWN;
+
+		assert_int_equal(spate_cache_publish(all, o, make_meta(0), size, 100), 0);
+		for (int n = 0; n < 1541; n++)
+			assert_int_equal(fill_some(all, o, 1, BLOCK), BLOCK);
+		spate_cache_check(all);
+		spate_cache_destroy(all);
+	}
+}
+
+enum { MANY = 4096 }; /* blocks */
+
+static uint32_t found(struct spate_cache *big, uint64_t from, uint64_t to)
+{
+	uint32_t n = 0;
+
+	for (; from < to; from++) {
+		struct spate_key key = key_of(from);
+
+		n += spate_cache_find(big, &key) != NULL;
+	}
+	return n;
+}
+
+static struct spate_object *begin_in(struct spate_cache *big, uint64_t n, uint64_t size)
+{
+	struct spate_key key = key_of(n);
+	struct spate_object *o = spate_cache_insert(big, &key);
+
+	assert_non_null(o);
+	assert_int_equal(spate_cache_publish(big, o, make_meta(0), size, 100), 0);
+	return o;
+}
+
+/* Segments at rest, and viewers at the beginning of films as large as all there is. */
+static void large_sizes_leave_the_others_alone(void **state)
+{
+	struct spate_cache *big = small_cache(MANY, 1);
+	struct spate_object *film[8];
+
+	for (uint64_t n = 0; n < 50; n++)
+		assert_non_null(store(big, n, 64 * BLOCK));
+	for (uint64_t n = 0; n < 8; n++)
+		film[n] = begin_in(big, 1000 + n, spate_cache_max_object(big));
+	for (uint64_t n = 0; n < 8; n++)
+		assert_int_equal(fill_some(big, film[n], n, 20 * BLOCK), 20 * BLOCK);
+	assert_int_equal(big->evicted, 0);
+	assert_int_equal(found(big, 0, 50), 50);
+	spate_cache_check(big);
+	spate_cache_destroy(big);
+}
+
+/* One block, the last. */
+static bool fill_end(struct spate_cache *big, struct spate_object *o)
+{
+	uint64_t off = atomic_load(&o->size) - BLOCK, waiting;
+	struct iovec iov[1];
+	unsigned k;
+
+	return spate_cache_room_at(big, o, off, BLOCK, iov, 1, &k) == BLOCK &&
+	       spate_cache_filled_at(big, o, off, BLOCK, &waiting) == 0;
+}
+
+/* Tables that reach far over one block: when there are too many, they give way, not the segments.
+ */
+static void far_ends_at_rest_give_way_to_each_other(void **state)
+{
+	struct spate_cache *big = small_cache(MANY, 1);
+	unsigned turns = 0;
+
+	for (uint64_t n = 0; n < 50; n++)
+		assert_non_null(store(big, n, 20 * BLOCK));
+	spate_cache_online(big, 0);
+	for (uint64_t n = 0; n < 20; n++) {
+		struct spate_object *o = begin_in(big, 1000 + n, spate_cache_max_object(big));
+
+		for (; !fill_end(big, o); turns++) {
+			spate_cache_reclaim(big);
+			spate_cache_quiesce(big, 0);
+			assert_true(turns < 100);
+		}
+		spate_cache_park(big, o);
+		spate_cache_release(big, o);
+		spate_cache_check(big);
+	}
+	assert_int_equal(found(big, 0, 50), 50);
+	assert_true(found(big, 1000, 1020) >= 2);
+	assert_int_equal(found(big, 1000, 1020) + big->evicted, 20);
+	spate_cache_offline(big, 0);
+	spate_cache_destroy(big);
+}
+
+static void rest(struct spate_cache *big, struct spate_object *o, uint8_t freq)
+{
+	atomic_store(&o->freq, freq);
+	spate_cache_park(big, o);
+	spate_cache_release(big, o);
+}
+
+/* Those in use stay for good, one asked for stays for a round, one that is going goes once. */
+static void far_ends_in_use_let_others_wait(void **state)
+{
+	struct spate_cache *big = small_cache(MANY, 1);
+	struct spate_object *o[8], *going;
+	unsigned had = 0;
+
+	for (uint64_t n = 0; n < 50; n++)
+		assert_non_null(store(big, n, 20 * BLOCK));
+	going = begin_in(big, 999, 100 * BLOCK);
+	assert_true(fill_end(big, going));
+	for (unsigned i = 0; i < 8; i++) {
+		o[i] = begin_in(big, 1000 + i, spate_cache_max_object(big));
+		had += fill_end(big, o[i]);
+	}
+	assert_in_range(had, 3, 7);
+	for (int turn = 0; turn < 20; turn++) {
+		assert_false(fill_end(big, o[7]));
+		spate_cache_reclaim(big);
+	}
+	assert_int_equal(big->evicted, 0);
+	spate_cache_online(big, 0);
+	rest(big, going, 0);
+	spate_cache_remove(big, going);
+	spate_cache_pin(big, 0, o[0]);
+	rest(big, o[0], 0);
+	rest(big, o[1], 3);
+	rest(big, o[2], 0);
+	for (int turn = 0; turn < 3 && !fill_end(big, o[7]); turn++) {
+		spate_cache_reclaim(big);
+		spate_cache_quiesce(big, 0);
+	}
+	assert_int_equal(spate_object_ready(big, o[7], spate_cache_max_object(big) - 1), 1);
+	assert_int_equal(big->evicted, 1);
+	assert_int_equal(found(big, 1000, 1002), 2);
+	assert_int_equal(found(big, 0, 50), 50);
+	spate_cache_check(big);
+	spate_cache_destroy(big);
+}
+
 static void short_fills_fail(void **state)
 {
 	struct spate_object *o = begin(1, 100);
@@ -528,6 +705,11 @@ int main(void)
 		T(a_fill_is_read_while_it_grows),
 		T(blocks_past_the_end_are_given_back),
 		T(an_empty_body_is_complete),
+		T(tables_grow_with_what_is_filled),
+		T(one_object_may_have_it_all),
+		T(large_sizes_leave_the_others_alone),
+		T(far_ends_at_rest_give_way_to_each_other),
+		T(far_ends_in_use_let_others_wait),
 		T(short_fills_fail),
 		T(what_cannot_fit_is_refused),
 		T(a_new_object_replaces_the_old),
