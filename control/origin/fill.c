@@ -323,6 +323,7 @@ static bool open_object(struct spate_fill *f)
 		f->published = true;
 		f->object = o;
 		o->fill = f;
+		o->origin = f->origin->id;
 		if (!keep && f->stale != NULL)
 			spate_cache_remove(env->cache, f->stale);
 	}
@@ -517,10 +518,15 @@ const char *spate_fill_url(struct spate_fill *f, size_t *len)
 	return f->url;
 }
 
+/*
+ * A validator means something to the origin that made it only (RFC 9110 8.8): after a reload that
+ * put another one in its place, the object may stand in for an error, and that is all.
+ */
 const struct spate_meta *spate_fill_stale(struct spate_fill *f)
 {
-	return f->stale == NULL ? NULL
-				: atomic_load_explicit(&f->stale->meta, memory_order_relaxed);
+	if (f->stale == NULL || f->stale->origin != f->origin->id)
+		return NULL;
+	return atomic_load_explicit(&f->stale->meta, memory_order_relaxed);
 }
 
 /* --- what control calls --- */

@@ -119,7 +119,7 @@ struct spate_origin *spate_fill_origin(struct spate_fill *f);
 /* It is out of reach: what is stale is sent without asking, for a moment. A TIMEOUT says so too. */
 void spate_fill_origin_down(struct spate_fill *f);
 const char *spate_fill_url(struct spate_fill *f, size_t *len);
-/* What to revalidate; NULL: a plain fetch. */
+/* What to revalidate; NULL: a plain fetch, for there is nothing that came from this origin. */
 const struct spate_meta *spate_fill_stale(struct spate_fill *f);
 
 bool spate_fill_head(struct spate_fill *f, const struct spate_fill_head *h);

@@ -6,6 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <xxhash.h>
+
+static uint64_t add_id(uint64_t id, const char *part)
+{
+	return XXH3_64bits_withSeed(part, strlen(part), id);
+}
+
+static uint64_t id_of(const struct spate_origin *o)
+{
+	uint64_t id = o->is_dir ? 1 : 2;
+
+	if (o->is_dir)
+		return add_id(id, o->name);
+	return add_id(add_id(add_id(id + o->port, o->host), o->authority), o->base);
+}
 
 static struct spate_origin *make(struct spate_loop *l, const struct spate_config_origin *cfg,
 				 unsigned idle_max)
@@ -27,14 +42,18 @@ static struct spate_origin *make(struct spate_loop *l, const struct spate_config
 		o->match_len--;
 	if (cfg->dir != NULL) {
 		o->is_dir = true;
+		o->id = id_of(o);
 		return o;
 	}
 	o->host = strdup(cfg->host);
 	o->authority = strdup(cfg->authority);
 	o->base = strdup(cfg->base != NULL ? cfg->base : "");
 	o->port = cfg->port;
-	if (o->host != NULL && o->authority != NULL && o->base != NULL)
-		return o;
+	if (o->host == NULL || o->authority == NULL || o->base == NULL)
+		goto fail;
+	o->id = id_of(o);
+	return o;
+
 fail:
 	spate_origin_unref(o);
 	return NULL;

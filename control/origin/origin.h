@@ -36,6 +36,7 @@ struct spate_origin {
 	unsigned refs, fills; /* fills: under way, fill.c's */
 	char *match, *name;   /* name: as configured, for logs */
 	size_t match_len;
+	uint64_t id; /* the same after a reload that leaves it where it is */
 
 	/* a directory */
 	bool is_dir;

@@ -33,6 +33,7 @@ static struct spate_object *take_slot(struct spate_cache *c, const struct spate_
 	o->nblocks = 0;
 	o->holds = 1;
 	o->fill = NULL;
+	o->origin = 0;
 	atomic_store_explicit(&o->state, SPATE_OBJECT_FILLING, memory_order_release);
 	return o;
 }

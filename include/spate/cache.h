@@ -116,6 +116,7 @@ struct spate_object {
 	uint8_t queue;       /* enum of the S3-FIFO queues, in cache/s3fifo.h */
 	uint64_t retired_at; /* QSBR generation */
 	void *fill;          /* control's fill in progress, or NULL */
+	uint64_t origin;     /* control's: which origin it came from; 0: none */
 };
 
 /* What the arena is; the same memory is registered with io_uring and DPDK by whoever needs that. */

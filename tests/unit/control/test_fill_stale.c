@@ -1,0 +1,120 @@
+/* What becomes of the object that is to be revalidated, whatever its origin says. */
+#include "fill_rig.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+static struct rig r;
+
+static int close_rig(void **state)
+{
+	rig_close(&r);
+	return 0;
+}
+
+static struct rig_miss *get(void)
+{
+	struct rig_miss *m = rig_fetch(&r, "/x", NULL);
+
+	rig_until_replies(&r, r.misses);
+	rig_until_idle(&r);
+	return m;
+}
+
+/* --- a reload that puts another origin in its place --- */
+
+#define OLD_DATE "Last-Modified: Mon, 01 Jan 2024 00:00:00 GMT\r\n"
+
+static const char *old_origin, *new_origin, *new_if_asked;
+
+/* Two origins behind one port, told apart by Host. */
+static void serve_two(struct rig *k)
+{
+	int fd;
+
+	while ((fd = rig_accept(k)) >= 0) {
+		while (rig_read_request(k, fd))
+			rig_send(fd, strstr(k->request, "Host: old.test") != NULL ? old_origin
+				     : strstr(k->request, "\r\nIf-") != NULL      ? new_if_asked
+										  : new_origin);
+		close(fd);
+	}
+}
+
+static void put_origin(const char *authority)
+{
+	struct spate_config_origin cfg = {.match = (char *)"/",
+					  .url = (char *)"http://127.0.0.1",
+					  .host = (char *)"127.0.0.1",
+					  .authority = (char *)authority,
+					  .base = (char *)"",
+					  .port = r.port};
+	struct spate_origins *next;
+	const char *bad;
+
+	assert_int_equal(spate_origins_create(&next, r.env.loop, &cfg, 1, 4, &bad), 0);
+	spate_origins_destroy(r.env.origins);
+	r.env.origins = next;
+}
+
+/* The old one's object, expired, and the other one configured (or the same one once more). */
+static void swap_origins(const char *to)
+{
+	rig_open(&r, serve_two, NULL);
+	put_origin("old.test");
+	rig_assert_body(&r, get()->object, "old", 3);
+	rig_expire(rig_lookup(&r, "/x"));
+	put_origin(to);
+}
+
+#define OLD_OBJECT                                                  \
+	"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n" OLD_DATE \
+	"ETag: \"1\"\r\nContent-Length: 3\r\n\r\nold"
+
+static void another_origin_is_asked_for_all_of_it(void **state)
+{
+	old_origin = OLD_OBJECT;
+	new_origin = "HTTP/1.1 200 OK\r\n" OLD_DATE "Content-Length: 3\r\n\r\nnew";
+	new_if_asked = "HTTP/1.1 304 Not Modified\r\n\r\n";
+	swap_origins("new.test");
+	rig_assert_body(&r, get()->object, "new", 3);
+	assert_null(strstr(r.request, "\r\nIf-"));
+}
+
+static void another_origins_304_is_not_believed(void **state)
+{
+	old_origin = OLD_OBJECT;
+	new_origin = new_if_asked = "HTTP/1.1 304 Not Modified\r\n\r\n";
+	swap_origins("new.test");
+	assert_int_equal(get()->verdict, SPATE_FETCH_STALE);
+	assert_int_equal(rig_count(&r.stats.origin_304), 0);
+}
+
+static void the_old_object_stands_in_while_another_origin_fails(void **state)
+{
+	old_origin = OLD_OBJECT;
+	new_origin = new_if_asked = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n";
+	swap_origins("new.test");
+	assert_int_equal(get()->verdict, SPATE_FETCH_STALE);
+}
+
+static void a_reload_of_the_same_origin_revalidates(void **state)
+{
+	old_origin = OLD_OBJECT;
+	swap_origins("old.test");
+	get();
+	assert_non_null(strstr(r.request, "\r\nIf-None-Match: \"1\"\r\n"));
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_teardown(f, close_rig)
+	const struct CMUnitTest tests[] = {
+		T(another_origin_is_asked_for_all_of_it),
+		T(another_origins_304_is_not_believed),
+		T(the_old_object_stands_in_while_another_origin_fails),
+		T(a_reload_of_the_same_origin_revalidates),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
