@@ -39,6 +39,7 @@ struct spate_control {
 	struct spate_timer gauges, again;
 	void (*drained)(void *ctx);
 	void *ctx;
+	int64_t ahead_s; /* the wall clock, of the monotonic one */
 	unsigned workers, links_made, drained_n;
 	struct link link[];
 };
@@ -216,6 +217,27 @@ static void hook_turn(struct spate_hook *h)
 		spate_loop_timer(ctl->env.loop, &ctl->again, GRACE_MS, on_again);
 }
 
+/*
+ * Expiry is told by the wall clock. When that is put back (NTP is heard at last), what was fresh
+ * for a second would be so for as long as the step, a live manifest for a day: so expiry goes back
+ * with it. What was stored since the step expires early by that, and is asked for again; so does
+ * everything after a step forward, which needs nothing from us. A second is what rounding makes.
+ */
+static void look_at_clock(struct spate_control *ctl)
+{
+	int64_t ahead_s = spate_loop_wall_s(ctl->env.loop) -
+			  (int64_t)(spate_loop_now_us(ctl->env.loop) / 1000000);
+	int64_t back_s = ctl->ahead_s - ahead_s;
+
+	if (back_s > 1) {
+		spate_cache_clock_back(ctl->env.cache, back_s);
+		if (ctl->env.publisher != NULL)
+			spate_publisher_clock_back(ctl->env.publisher, back_s);
+	}
+	if (back_s > 1 || back_s < 0)
+		ctl->ahead_s = ahead_s;
+}
+
 static void on_gauges(struct spate_timer *t)
 {
 	struct spate_control *ctl =
@@ -223,6 +245,7 @@ static void on_gauges(struct spate_timer *t)
 	struct spate_cache_usage u;
 	struct spate_arena_info arena;
 
+	look_at_clock(ctl);
 	spate_cache_usage(ctl->env.cache, &u);
 	spate_cache_arena(ctl->env.cache, &arena);
 	atomic_store_explicit(&ctl->stats.cache_objects, u.objects, memory_order_relaxed);

@@ -316,6 +316,12 @@ void spate_publisher_purged(struct spate_publisher *p, const struct spate_key *k
 	}
 }
 
+void spate_publisher_clock_back(struct spate_publisher *p, int64_t by_s)
+{
+	for (struct manifest *m = p->manifests; m != NULL; m = m->next)
+		m->expires_s -= by_s;
+}
+
 static struct spate_published published(const struct rep *r)
 {
 	return (struct spate_published){.id = r->id,

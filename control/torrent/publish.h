@@ -74,6 +74,8 @@ void spate_publisher_drop(struct spate_publisher_query *q);
 void spate_publisher_ended(struct spate_publisher *p, struct spate_object *o, const char *url,
 			   size_t len, bool whole);
 void spate_publisher_purged(struct spate_publisher *p, const struct spate_key *key);
+/* The wall clock was put back by so much. */
+void spate_publisher_clock_back(struct spate_publisher *p, int64_t by_s);
 void spate_publisher_done(struct spate_publisher *p, const struct spate_torrents *table);
 
 /* One representation, for who lists them. Texts and torrents are borrowed until the next turn. */

@@ -142,6 +142,18 @@ void spate_cache_refresh(struct spate_cache *c, struct spate_object *o, struct s
 	atomic_store_explicit(&o->expires_s, expires_s, memory_order_release);
 }
 
+void spate_cache_clock_back(struct spate_cache *c, int64_t by_s)
+{
+	for (uint32_t i = 0; i < c->made; i++) {
+		struct spate_object *o = &c->pool[i];
+
+		atomic_store_explicit(&o->expires_s,
+				      atomic_load_explicit(&o->expires_s, memory_order_relaxed) -
+					      by_s,
+				      memory_order_relaxed);
+	}
+}
+
 struct spate_object *spate_cache_find(struct spate_cache *c, const struct spate_key *key)
 {
 	uint32_t id = spate_index_get(&c->index, key);

@@ -109,6 +109,9 @@ bool spate_cache_reopen(struct spate_cache *c, struct spate_object *o);
 void spate_cache_refresh(struct spate_cache *c, struct spate_object *o, struct spate_meta *meta,
 			 int64_t expires_s);
 
+/* The wall clock was put back by so much: so is every expires_s. Linear in the slots. */
+void spate_cache_clock_back(struct spate_cache *c, int64_t by_s);
+
 /* As spate_cache_lookup, for control itself: leaves the frequency alone, so that only viewers
  * count. */
 struct spate_object *spate_cache_find(struct spate_cache *c, const struct spate_key *key);
