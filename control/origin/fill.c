@@ -653,15 +653,18 @@ void spate_fills_fetch(struct spate_fills *fs, struct spate_miss *m)
 bool spate_fills_purge(struct spate_fills *fs, const struct spate_key *key)
 {
 	struct spate_object *o = spate_cache_find(fs->env->cache, key);
-	struct spate_fill *f = find(fs, key);
+	bool found = o != NULL;
 
-	if (f != NULL) {
-		f->purged = true;
+	/* All of them: what one viewer asked for himself (pass) is in no table and may be kept. */
+	for (struct spate_fill *f = fs->all; f != NULL; f = f->all_next) {
+		if (!same_key(&f->key, key) || f->purged)
+			continue;
+		found = f->purged = true;
 		table_del(f); /* who asks from now on starts anew */
 	}
 	if (o != NULL)
 		spate_cache_remove(fs->env->cache, o);
-	return o != NULL || f != NULL;
+	return found;
 }
 
 unsigned spate_fills_count(const struct spate_fills *fs)

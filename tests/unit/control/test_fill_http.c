@@ -650,6 +650,40 @@ static void a_purge_keeps_what_is_on_its_way_out(void **state)
 	assert_false(spate_fills_purge(r.fills, &key));
 }
 
+/* The first fetch is nobody else's; what the second, a pass, brings may be kept. */
+static void serve_private_then_gate(struct rig *k)
+{
+	int fd = rig_accept(k), second;
+
+	rig_read_request(k, fd);
+	rig_send(fd, "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 4\r\n\r\nmine");
+	second = rig_accept(k);
+	rig_read_request(k, second);
+	rig_wait_gate(k);
+	rig_send(second, HEAD200 "Content-Length: 3\r\n\r\nold");
+	rig_read_request(k, second);
+	close(second);
+	close(fd);
+}
+
+static void a_purge_finds_a_fetch_that_nobody_can_join(void **state)
+{
+	struct spate_key key = spate_key_of("/me", 3);
+
+	rig_open(&r, serve_private_then_gate, NULL);
+	rig_fetch(&r, "/me", NULL);
+	rig_fetch(&r, "/me", NULL);
+	rig_until_replies(&r, 1);
+	while (r.requests < 2)
+		spate_loop_turn(r.env.loop, 1000);
+	assert_true(spate_fills_purge(r.fills, &key));
+	assert_false(spate_fills_purge(r.fills, &key)); /* that was all */
+	atomic_store(&r.gate, true);
+	rig_until_idle(&r);
+	rig_assert_body(&r, r.miss[1].object, "old", 3);
+	assert_null(rig_lookup(&r, "/me"));
+}
+
 /* --- room --- */
 
 #define BIG (1 << 20)
@@ -802,6 +836,7 @@ int main(void)
 		T(a_404_with_a_lifetime_is_kept),
 		T(too_large_is_said_before_the_first_byte),
 		T(a_purge_keeps_what_is_on_its_way_out),
+		T(a_purge_finds_a_fetch_that_nobody_can_join),
 		T(a_cache_full_of_pins_is_503_in_time),
 		T(a_fill_that_finds_no_room_fails_in_time),
 		T(a_fill_waits_for_room_and_goes_on),
