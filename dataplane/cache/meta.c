@@ -66,11 +66,22 @@ void spate_meta_drop(struct spate_cache *c, struct spate_object *o, const struct
 	free((void *)meta);
 }
 
-/* A place to keep one more old meta until readers let go. */
+/*
+ * A place to keep one more old meta until readers let go. The queue is hardly ever empty where
+ * there is always one to revalidate; so, when it has come to the end of its memory, those that are
+ * left move down to its beginning, and only where they are half of it or more it grows.
+ */
 static bool old_room(struct spate_cache *c)
 {
 	if (c->old_meta_n < c->old_meta_cap)
 		return true;
+	if (c->old_meta_first > c->old_meta_cap / 2) {
+		c->old_meta_n -= c->old_meta_first;
+		memmove(c->old_meta, c->old_meta + c->old_meta_first,
+			c->old_meta_n * sizeof(*c->old_meta));
+		c->old_meta_first = 0;
+		return true;
+	}
 	uint32_t cap = c->old_meta_cap > 0 ? 2 * c->old_meta_cap : 64;
 	struct spate_old_meta *m = realloc(c->old_meta, cap * sizeof(*m));
 
@@ -127,9 +138,10 @@ static void move_in(struct spate_cache *c, struct spate_object *o)
  */
 void spate_meta_reclaim(struct spate_cache *c, uint64_t expired)
 {
-	uint32_t end = c->old_meta_n; /* what moves in now waits for who comes online from now on */
+	/* Counted, for they may move; what moves in now waits for who comes online from now on. */
+	uint32_t left = c->old_meta_n - c->old_meta_first;
 
-	while (c->old_meta_first < end && c->old_meta[c->old_meta_first].stamp < expired) {
+	for (; left > 0 && c->old_meta[c->old_meta_first].stamp < expired; left--) {
 		struct spate_old_meta old = c->old_meta[c->old_meta_first++];
 		bool beside = spate_meta_beside(old.object, old.meta);
 

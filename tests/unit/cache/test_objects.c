@@ -567,6 +567,23 @@ static void a_long_head_stays_outside(void **state)
 	spate_cache_check(c);
 }
 
+/* A reader that always has one old head to let go of: their queue is never empty. */
+static void old_heads_take_no_more_room_than_there_are(void **state)
+{
+	struct spate_object *o = store(c, 1, 10);
+
+	spate_cache_online(c, 0);
+	for (uint16_t i = 0; i < 5000; i++) {
+		spate_cache_refresh(c, o, make_meta(i % 400), 200);
+		spate_cache_reclaim(c);
+		spate_cache_quiesce(c, 0);
+		spate_cache_check(c);
+	}
+	assert_int_equal(meta_of(o)->head_len, 4999 % 400);
+	assert_in_range(c->old_meta_cap, 1, 64);
+	spate_cache_offline(c, 0);
+}
+
 /* Refreshed after it was purged, while its viewer goes on: the slot's next life has its own head.
  */
 static void a_purged_object_may_be_refreshed(void **state)
@@ -724,6 +741,7 @@ int main(void)
 		T(refreshed_meta_stays_readable_until_quiesced),
 		T(heads_lie_beside_their_object_again_after_a_refresh),
 		T(a_long_head_stays_outside),
+		T(old_heads_take_no_more_room_than_there_are),
 		T(a_purged_object_may_be_refreshed),
 		T(readers_raise_the_counter_to_three),
 		T(usage_counts),
