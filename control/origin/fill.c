@@ -208,6 +208,17 @@ static bool failed_just_now(const struct spate_fills *fs, const struct spate_ori
 		now - fs->failed[i].at_us < ORIGIN_DOWN_US);
 }
 
+/*
+ * The new one broke off in the middle: what it had replaced stands in as if the origin had said
+ * nothing at all, and for the next moment to everybody, so that not each viewer is cut in turn.
+ */
+static void put_back(struct spate_fill *f)
+{
+	if (f->head.share == SPATE_SHARE_STORE && !f->purged && stale_usable(f->fills, f->stale) &&
+	    spate_cache_put_back(f->fills->env->cache, f->stale))
+		note_failed(f);
+}
+
 /* Nothing will come of this fill (any more): tells everybody. The source may still have to end. */
 static void fail(struct spate_fill *f, enum spate_fetch_verdict v)
 {
@@ -226,6 +237,7 @@ static void fail(struct spate_fill *f, enum spate_fetch_verdict v)
 		if (f->replied)
 			SPATE_COUNT(env->stats, origin_short);
 		spate_cache_fail(env->cache, f->object, &workers);
+		put_back(f);
 		progress(f, workers);
 		if (env->ended != NULL)
 			env->ended(env, f->object, f->url, f->url_len, false);

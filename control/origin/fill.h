@@ -15,6 +15,7 @@
  *   not kept, not private (a 404 without lifetime)    the object, for those who wait now
  *   no-store, private  the object for the first; each other one gets a fetch of its own (pass)
  *   304                the object they hold, refreshed
+ *   less than it said  the object, as far as it came; the stale one is put back for who comes next
  *   5xx, unreachable   the stale object if RFC 9111 4.2.4 lets us (stale_usable), or the verdict
  *
  * The other half of this header is what the sources (client.c, dir.c) call. A source is started

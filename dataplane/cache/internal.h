@@ -14,6 +14,8 @@
  *      ▲                                │ evict, remove, replace, fail: out of index and queue
  *      │                                ▼
  *     free ◀── unpinned, unheld ── limbo ◀── epoch passed ── grace (FIFO)
+ *
+ * From grace and limbo what is held may be put back.
  */
 #ifndef SPATE_CACHE_INTERNAL_H
 #define SPATE_CACHE_INTERNAL_H
@@ -89,6 +91,7 @@ struct spate_cache {
 
 /* reclaim.c */
 void spate_cache_retire(struct spate_cache *c, struct spate_object *o);
+void spate_cache_unretire(struct spate_cache *c, struct spate_object *o);
 /* Evicts until that much is free or coming beyond the low-water mark; true when it is free now. */
 bool spate_cache_make_room(struct spate_cache *c, uint32_t blocks, uint32_t slots);
 /*

@@ -22,13 +22,18 @@ static void list_append(struct spate_cache *c, struct spate_list *l, struct spat
 	l->count++;
 }
 
+static void list_remove(struct spate_cache *c, struct spate_list *l, struct spate_object *o)
+{
+	*(o->prev == SPATE_NO_LINK ? &l->head : &c->pool[o->prev].next) = o->next;
+	*(o->next == SPATE_NO_LINK ? &l->tail : &c->pool[o->next].prev) = o->prev;
+	l->count--;
+}
+
 static struct spate_object *list_shift(struct spate_cache *c, struct spate_list *l)
 {
 	struct spate_object *o = &c->pool[l->head];
 
-	l->head = o->next;
-	*(l->head == SPATE_NO_LINK ? &l->tail : &c->pool[l->head].prev) = SPATE_NO_LINK;
-	l->count--;
+	list_remove(c, l, o);
 	return o;
 }
 
@@ -59,6 +64,16 @@ void spate_cache_retire(struct spate_cache *c, struct spate_object *o)
 	o->retired_at = spate_qsbr_now(&c->qsbr);
 	list_append(c, &c->grace, o);
 	c->reclaimed = false;
+}
+
+/* Nothing was freed, for it is held: so nothing has to be waited for. */
+void spate_cache_unretire(struct spate_cache *c, struct spate_object *o)
+{
+	assert((o->flags & SPATE_O_RETIRED) && o->holds > 0);
+	list_remove(c, o->flags & SPATE_O_LIMBO ? &c->limbo : &c->grace, o);
+	if (o->flags & SPATE_O_COMING)
+		c->blocks_coming -= o->nblocks;
+	o->flags &= (uint16_t) ~(SPATE_O_RETIRED | SPATE_O_LIMBO | SPATE_O_COMING);
 }
 
 void spate_cache_free_slot(struct spate_cache *c, struct spate_object *o)

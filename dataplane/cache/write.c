@@ -75,17 +75,30 @@ int spate_cache_publish(struct spate_cache *c, struct spate_object *o, struct sp
 	return 0;
 }
 
+static void enter_queue(struct spate_cache *c, struct spate_object *o)
+{
+	if ((o->flags & SPATE_O_INDEXED) && o->queue == SPATE_S3_NONE)
+		spate_s3fifo_insert(&c->s3, o);
+}
+
+bool spate_cache_put_back(struct spate_cache *c, struct spate_object *o)
+{
+	if (!(o->flags & SPATE_O_RETIRED) ||
+	    atomic_load_explicit(&o->state, memory_order_relaxed) != SPATE_OBJECT_COMPLETE ||
+	    spate_index_get(&c->index, &o->key) != SPATE_NO_OBJECT)
+		return false;
+	spate_cache_unretire(c, o);
+	spate_index_put(&c->index, o);
+	o->flags |= SPATE_O_INDEXED;
+	enter_queue(c, o);
+	return true;
+}
+
 static uint64_t end_fill(struct spate_object *o, enum spate_object_state state)
 {
 	atomic_store_explicit(&o->state, state, memory_order_release);
 	return atomic_exchange_explicit(&o->waiting, 0,
 					memory_order_acq_rel); /* see spate_object_wait */
-}
-
-static void enter_queue(struct spate_cache *c, struct spate_object *o)
-{
-	if ((o->flags & SPATE_O_INDEXED) && o->queue == SPATE_S3_NONE)
-		spate_s3fifo_insert(&c->s3, o);
 }
 
 int spate_cache_complete(struct spate_cache *c, struct spate_object *o, uint64_t *waiting)

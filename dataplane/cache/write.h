@@ -62,6 +62,12 @@ int spate_cache_publish(struct spate_cache *c, struct spate_object *o, struct sp
 			uint64_t size, int64_t expires_s);
 
 /*
+ * Puts a whole object, held since before another took its place, back: for when that one has
+ * failed. false: it was in, or a third one is in its place by now.
+ */
+bool spate_cache_put_back(struct spate_cache *c, struct spate_object *o);
+
+/*
  * Up to max iovecs of writable arena for the bytes after `filled`, at most `want` bytes, evicting
  * as needed. Returns the bytes offered; 0: no block can be had now, try after the next reclaim
  * (errno-free; counted by the caller).

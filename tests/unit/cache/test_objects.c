@@ -360,6 +360,42 @@ static void a_new_object_replaces_the_old(void **state)
 	spate_cache_offline(c, 0);
 }
 
+/* After so many reclaims: the old one is in grace, then in limbo. */
+static void put_back_after(unsigned reclaims)
+{
+	struct spate_object *old = store(c, 1, 3 * BLOCK), *o;
+	struct spate_key key = key_of(1);
+	uint64_t waiting;
+
+	spate_cache_hold(c, old);
+	o = spate_cache_insert(c, &key);
+	assert_int_equal(spate_cache_publish(c, o, make_meta(0), 10, 0), 0);
+	assert_false(spate_cache_put_back(c, old)); /* another one is in its place */
+	while (reclaims-- > 0)
+		spate_cache_reclaim(c);
+	spate_cache_fail(c, o, &waiting);
+	spate_cache_release(c, o);
+	assert_true(spate_cache_put_back(c, old));
+	assert_false(spate_cache_put_back(c, old));
+	spate_cache_release(c, old);
+	for (int i = 0; i < 4; i++)
+		spate_cache_reclaim(c);
+	spate_cache_check(c);
+	assert_ptr_equal(look(c, 1), old);
+	expect_pattern(c, old, 1, 0, 3 * BLOCK);
+	spate_cache_remove(c, old);
+	for (int i = 0; i < 4; i++)
+		spate_cache_reclaim(c);
+	spate_cache_check(c);
+	assert_int_equal(c->objects, 0);
+}
+
+static void what_was_replaced_may_be_put_back(void **state)
+{
+	put_back_after(0);
+	put_back_after(5);
+}
+
 static void nothing_is_freed_before_each_reader_quiesced(void **state)
 {
 	struct spate_object *o = store(c, 1, 100);
@@ -730,6 +766,7 @@ int main(void)
 		T(short_fills_fail),
 		T(what_cannot_fit_is_refused),
 		T(a_new_object_replaces_the_old),
+		T(what_was_replaced_may_be_put_back),
 		T(nothing_is_freed_before_each_reader_quiesced),
 		T(a_hold_keeps_a_removed_object),
 		T(a_removed_fill_goes_on_for_who_has_it),

@@ -106,6 +106,109 @@ static void a_reload_of_the_same_origin_revalidates(void **state)
 	assert_non_null(strstr(r.request, "\r\nIf-None-Match: \"1\"\r\n"));
 }
 
+/* --- a refresh that comes to nothing --- */
+
+static const char *answer[4];
+
+/* One connection a request, one answer each; when there are no more the last one again. */
+static void serve_in_turn(struct rig *k)
+{
+	unsigned n = 0;
+	int fd;
+
+	while ((fd = rig_accept(k)) >= 0) {
+		if (rig_read_request(k, fd))
+			rig_send(fd, answer[n]);
+		if (n < 3 && answer[n + 1] != NULL)
+			n++;
+		close(fd);
+	}
+}
+
+#define BUSY    "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
+#define NEW200  "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nETag: \"2\"\r\n"
+#define SHORT   NEW200 "Content-Length: 9\r\n\r\nnew"
+#define WHOLE   NEW200 "Content-Length: 3\r\n\r\nnew"
+#define TORN    NEW200 "Transfer-Encoding: chunked\r\n\r\n3\r\nnew\r\n"
+#define NOTHING NEW200 "Content-Length: 9\r\n\r\n"
+
+/* An object of "old" that has expired, then these. */
+static void have_old(const char *second, const char *third)
+{
+	answer[0] = OLD_OBJECT;
+	answer[1] = second;
+	answer[2] = third;
+	rig_open(&r, serve_in_turn, NULL);
+	get();
+	rig_expire(rig_lookup(&r, "/x"));
+}
+
+static void a_body_that_breaks_off_leaves_the_old_object(void **state)
+{
+	const char *const broken[] = {SHORT, TORN, NOTHING};
+	struct rig_miss *m;
+
+	for (int i = 0; i < 3; i++) {
+		if (i > 0)
+			rig_close(&r);
+		have_old(broken[i], BUSY);
+		m = get();
+		assert_int_equal(atomic_load(&m->object->state), SPATE_OBJECT_FAILED);
+		assert_ptr_equal(rig_lookup(&r, "/x"), r.miss[0].object);
+		spate_cache_check(r.env.cache);
+		m = get(); /* the origin has just failed: nobody else is cut */
+		assert_int_equal(m->verdict, SPATE_FETCH_STALE);
+		rig_assert_body(&r, m->object, "old", 3);
+		assert_int_equal(r.requests, 2);
+	}
+}
+
+static void what_was_put_back_may_be_replaced(void **state)
+{
+	have_old(SHORT, WHOLE);
+	get();
+	r.env.origins->o[0]->failed_us = 0;
+	spate_fills_destroy(r.fills); /* forgets what failed just now */
+	assert_int_equal(spate_fills_create(&r.fills, &r.env), 0);
+	rig_assert_body(&r, get()->object, "new", 3);
+	rig_assert_body(&r, rig_lookup(&r, "/x"), "new", 3);
+}
+
+static void what_may_not_be_sent_stale_is_not_put_back(void **state)
+{
+	have_old(SHORT, BUSY);
+	((struct spate_meta *)atomic_load(&r.miss[0].object->meta))->must_revalidate = true;
+	get();
+	assert_null(rig_lookup(&r, "/x"));
+}
+
+static void serve_gated_break(struct rig *k)
+{
+	int fd = rig_accept(k);
+
+	rig_read_request(k, fd);
+	rig_send(fd, OLD_OBJECT);
+	rig_read_request(k, fd);
+	rig_send(fd, SHORT);
+	rig_wait_gate(k);
+	close(fd);
+}
+
+static void what_was_purged_is_not_put_back(void **state)
+{
+	struct spate_key key = spate_key_of("/x", 2);
+
+	rig_open(&r, serve_gated_break, NULL);
+	get();
+	rig_expire(rig_lookup(&r, "/x"));
+	rig_fetch(&r, "/x", NULL);
+	rig_until_replies(&r, 2);
+	assert_true(spate_fills_purge(r.fills, &key));
+	atomic_store(&r.gate, true);
+	rig_until_idle(&r);
+	assert_null(rig_lookup(&r, "/x"));
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_teardown(f, close_rig)
@@ -114,6 +217,10 @@ int main(void)
 		T(another_origins_304_is_not_believed),
 		T(the_old_object_stands_in_while_another_origin_fails),
 		T(a_reload_of_the_same_origin_revalidates),
+		T(a_body_that_breaks_off_leaves_the_old_object),
+		T(what_was_put_back_may_be_replaced),
+		T(what_may_not_be_sent_stale_is_not_put_back),
+		T(what_was_purged_is_not_put_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
