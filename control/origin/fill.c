@@ -307,6 +307,18 @@ static void stall(struct spate_fill *f)
 }
 
 /*
+ * The answer is not to be kept; is what we have no answer either any more? Not after a success, nor
+ * when it is gone, nor when we made the answer (an origin's 5xx has no head here). Any other status
+ * (429, 403, a redirect for now) is about this request, and the next one may hear that nothing has
+ * changed; one that says for how long it holds is kept itself.
+ */
+static void drop_stale(struct spate_fill *f, unsigned status)
+{
+	if (f->stale != NULL && (status < 300 || status == 404 || status == 410 || status >= 500))
+		spate_cache_remove(f->fills->env->cache, f->stale);
+}
+
+/*
  * From head to replies: a slot, then the index, then the first block, so that who gets an object
  * can count on its beginning. False: stalled, or failed.
  */
@@ -319,6 +331,7 @@ static bool open_object(struct spate_fill *f)
 	if (f->object == NULL) {
 		struct spate_object *o;
 		bool keep = f->head.share == SPATE_SHARE_STORE && !f->purged;
+		unsigned status = f->head.meta->status;
 
 		o = keep ? spate_cache_insert(env->cache, &f->key)
 			 : spate_cache_insert_private(env->cache, &f->key);
@@ -336,8 +349,8 @@ static bool open_object(struct spate_fill *f)
 		f->object = o;
 		o->fill = f;
 		o->origin = f->origin->id;
-		if (!keep && f->stale != NULL)
-			spate_cache_remove(env->cache, f->stale);
+		if (!keep)
+			drop_stale(f, status);
 	}
 	if (f->head.size != 0 && spate_cache_room(env->cache, f->object, 1, &iov, 1, &n) == 0) {
 		stall(f);
@@ -394,8 +407,7 @@ static void send_others_away(struct spate_fill *f)
 	struct spate_miss *m, *next;
 
 	table_del(f);
-	if (f->stale != NULL)
-		spate_cache_remove(f->fills->env->cache, f->stale);
+	drop_stale(f, f->head.meta->status);
 	if (f->waiting == NULL)
 		return;
 	m = f->waiting->next;

@@ -1,6 +1,7 @@
 /* What becomes of the object that is to be revalidated, whatever its origin says. */
 #include "fill_rig.h"
 
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@ static struct rig r;
 static int close_rig(void **state)
 {
 	rig_close(&r);
+	r.fills = NULL;
 	return 0;
 }
 
@@ -209,6 +211,48 @@ static void what_was_purged_is_not_put_back(void **state)
 	assert_null(rig_lookup(&r, "/x"));
 }
 
+/* --- an answer that is no object's --- */
+
+static bool left_after(const char *status, const char *fields)
+{
+	char text[256];
+	struct rig_miss *m;
+	bool left;
+
+	snprintf(text, sizeof(text), "HTTP/1.1 %s\r\n%sContent-Length: 2\r\n\r\nno", status,
+		 fields);
+	if (r.fills != NULL) /* the one before */
+		close_rig(NULL);
+	have_old(text, BUSY);
+	m = get(); /* who asked gets what the origin says */
+	assert_int_equal(m->verdict, SPATE_FETCH_OK);
+	rig_assert_body(&r, m->object, "no", 2);
+	left = rig_lookup(&r, "/x") == r.miss[0].object;
+	if (left)
+		assert_int_equal(get()->verdict, SPATE_FETCH_STALE);
+	return left;
+}
+
+static void a_refusal_says_nothing_of_the_object(void **state)
+{
+	static const char *const refusals[] = {"429 Too Many Requests", "403 Forbidden",
+					       "400 Bad Request", "302 Found"};
+
+	for (int i = 0; i < 4; i++) {
+		assert_true(left_after(refusals[i], ""));
+		assert_true(left_after(refusals[i], "Cache-Control: no-store\r\n"));
+	}
+}
+
+static void gone_and_no_longer_shared_take_it_along(void **state)
+{
+	assert_false(left_after("404 Not Found", ""));
+	assert_false(left_after("410 Gone", ""));
+	assert_false(left_after("404 Not Found", "Cache-Control: no-store\r\n"));
+	assert_false(left_after("200 OK", "Cache-Control: private\r\n"));
+	assert_false(left_after("403 Forbidden", "Cache-Control: max-age=5\r\n"));
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_teardown(f, close_rig)
@@ -221,6 +265,8 @@ int main(void)
 		T(what_was_put_back_may_be_replaced),
 		T(what_may_not_be_sent_stale_is_not_put_back),
 		T(what_was_purged_is_not_put_back),
+		T(a_refusal_says_nothing_of_the_object),
+		T(gone_and_no_longer_shared_take_it_along),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
