@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,17 +17,19 @@
 
 #define TICK_BUSY_MS 5
 #define TICK_IDLE_MS 50
-#define AGAIN_MS     20 /* a sink that is non-blocking and full */
+#define AGAIN_MS     20   /* a sink that is non-blocking and full */
+#define LEAVE_MS     1000 /* a sink that is to be left takes not a byte: then without it */
 
 /* A batch is sent once it has BATCH bytes, or at the tick; any single record's line fits an empty
- * buffer. */
+ * buffer, and in memory there is as much once more, for the rest of a line. */
 #define BATCH   (256 * 1024)
 #define BUF_CAP (SPATE_LOG_LINE_MAX(&(struct spate_log_record){.bytes = UINT16_MAX}))
 
 struct batch {
 	char *mem;
 	struct spate_text text;
-	uint32_t records;
+	uint32_t records; /* lines that end here */
+	bool begun;       /* with the rest of a line: the sink has its beginning */
 };
 
 struct spate_access {
@@ -42,7 +45,7 @@ struct spate_access {
 	unsigned filling; /* index of the one that takes lines; the other is `writing`, or empty */
 	size_t written;   /* bytes of the other one that the sink has taken */
 	struct spate_op op;
-	struct spate_timer tick, again;
+	struct spate_timer tick, again, leave;
 	uint32_t tick_ms;
 	bool writing; /* from the first write of a batch to its last byte, retries included */
 	bool closing; /* start nothing more */
@@ -114,9 +117,16 @@ static void change_sink(struct spate_access *a)
 	a->path = a->next_path;
 	a->next_path = NULL;
 	a->changing = false;
-	if (a->fd < 0)
+	spate_loop_timer_stop(a->s.loop, &a->leave);
+	if (a->fd < 0) {
+		struct batch *b = &a->batch[a->filling]; /* left from a sink that refused it */
+
+		SPATE_COUNT_N(a->s.stats, log_dropped, b->records);
+		b->text.len = 0;
+		b->records = 0;
+		b->begun = false;
 		discard(a);
-	else
+	} else
 		spate_event(log_reopened, SPATE_F_STR("path", a->path));
 }
 
@@ -140,18 +150,70 @@ static void start_write(struct spate_access *a)
 	write_rest(a);
 }
 
-static void end_batch(struct spate_access *a)
+static bool same_file(int a, int b)
+{
+	struct stat x, y;
+
+	return a >= 0 && b >= 0 && fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev &&
+	       x.st_ino == y.st_ino;
+}
+
+/*
+ * The sink takes no more of the batch. What it has of it whole is written, the rest is dropped; but
+ * where it has a part of a line, the other part comes first with the next batch, for space may
+ * come back, and the line after it is not to be glued to a half. A pipe's next reader knows nothing
+ * of that line.
+ *
+ *     a line \n a line \n a li|ne \n a line \n        |: written
+ *                             ^^^^^ before the next batch
+ */
+static void refused(struct spate_access *a, int err)
+{
+	struct batch *b = &a->batch[!a->filling], *next = &a->batch[a->filling];
+	const char *p = b->text.p, *rest = p + a->written;
+	uint32_t whole = 0;
+	bool begun = a->written > 0 ? rest[-1] != '\n' : b->begun;
+
+	for (const char *s = p; (s = memchr(s, '\n', (size_t)(rest - s))) != NULL; s++)
+		whole++;
+	SPATE_COUNT_N(a->s.stats, log_written, whole);
+	b->records -= whole;
+	if (begun && !a->closing && err != -EPIPE &&
+	    (!a->changing || same_file(a->fd, a->next_fd))) {
+		size_t n =
+			(size_t)((char *)memchr(rest, '\n', b->text.len - a->written) - rest) + 1;
+
+		memmove(next->text.p + n, next->text.p, next->text.len);
+		memcpy(next->text.p, rest, n);
+		next->text.len += n;
+		next->records++;
+		next->begun = true;
+		b->records--;
+	}
+	SPATE_COUNT_N(a->s.stats, log_dropped, b->records);
+	if (b->records > 0 && !a->closing)
+		spate_event(log_write_failed, SPATE_F_STR("path", a->path), SPATE_F_ERR(err),
+			    SPATE_F_U64("records", b->records));
+}
+
+/* err 0: it was written to its end. */
+static void end_batch(struct spate_access *a, int err)
 {
 	struct batch *b = &a->batch[!a->filling];
 
+	if (err == 0)
+		SPATE_COUNT_N(a->s.stats, log_written, b->records);
+	else
+		refused(a, err);
 	b->text.len = 0;
 	b->records = 0;
+	b->begun = false;
 	a->writing = false;
 	if (a->closing)
 		return;
 	if (a->changing) {
-		/* Lines formatted before the change belong to the old sink. */
-		if (a->batch[a->filling].text.len > 0) {
+		/* Lines formatted before the change belong to the old sink while that takes them. */
+		if (err == 0 && a->batch[a->filling].text.len > 0) {
 			start_write(a);
 			return;
 		}
@@ -169,6 +231,22 @@ static void on_again(struct spate_timer *t)
 	write_rest(OWNER(t, again));
 }
 
+/* It is to be left, and took nothing for so long. */
+static void on_leave(struct spate_timer *t)
+{
+	struct spate_access *a = OWNER(t, leave);
+
+	if (!a->changing)
+		return;
+	if (a->op.busy) {
+		spate_loop_cancel(a->s.loop, &a->op);
+		spate_loop_timer(a->s.loop, &a->leave, LEAVE_MS, on_leave);
+	} else {
+		spate_loop_timer_stop(a->s.loop, &a->again);
+		end_batch(a, -ETIMEDOUT);
+	}
+}
+
 static void on_written(struct spate_op *op, int res, unsigned flags)
 {
 	struct spate_access *a = OWNER(op, op);
@@ -180,18 +258,17 @@ static void on_written(struct spate_op *op, int res, unsigned flags)
 	}
 	if (res > 0) {
 		a->written += (size_t)res;
+		if (a->changing)
+			spate_loop_timer(a->s.loop, &a->leave, LEAVE_MS, on_leave);
 		if (a->written < b->text.len && !a->closing) {
 			write_rest(a);
 			return;
 		}
-		SPATE_COUNT_N(a->s.stats, log_written, b->records);
-	} else {
-		SPATE_COUNT_N(a->s.stats, log_dropped, b->records);
-		if (res != -ECANCELED)
-			spate_event(log_write_failed, SPATE_F_STR("path", a->path),
-				    SPATE_F_ERR(res), SPATE_F_U64("records", b->records));
 	}
-	end_batch(a);
+	end_batch(a, a->written == b->text.len ? 0
+		     : res == -ECANCELED       ? -ETIMEDOUT
+		     : res < 0                 ? res
+					       : -EIO);
 }
 
 static void on_tick(struct spate_timer *t)
@@ -234,7 +311,9 @@ int spate_access_set(struct spate_access *a, const char *path, enum spate_log_fo
 		drain(a);
 	a->s.format = format;
 	start_write(a);
-	if (!a->writing)
+	if (a->writing)
+		spate_loop_timer(a->s.loop, &a->leave, LEAVE_MS, on_leave);
+	else
 		change_sink(a);
 	return 0;
 }
@@ -259,7 +338,7 @@ int spate_access_create(struct spate_access **out, const struct spate_access_set
 	a->fd = -1;
 	a->path = strdup(setup->path);
 	for (int i = 0; i < 2; i++) {
-		a->batch[i].mem = malloc(BUF_CAP);
+		a->batch[i].mem = malloc(2 * BUF_CAP);
 		a->batch[i].text = SPATE_TEXT(a->batch[i].mem, BUF_CAP);
 	}
 	if (a->path == NULL || a->batch[0].mem == NULL || a->batch[1].mem == NULL)
@@ -308,11 +387,14 @@ void spate_access_destroy(struct spate_access *a, uint32_t flush_ms)
 	a->closing = true;
 	spate_loop_timer_stop(a->s.loop, &a->tick);
 	spate_loop_timer_stop(a->s.loop, &a->again);
+	spate_loop_timer_stop(a->s.loop, &a->leave);
 	/* The kernel reads the buffer until the write has ended. */
 	for (int turns = 0; a->op.busy && turns < 100; turns++) {
 		spate_loop_cancel(a->s.loop, &a->op);
 		spate_loop_turn(a->s.loop, 10000);
 	}
+	if (a->writing && !a->op.busy) /* it was to be tried again */
+		end_batch(a, -ETIMEDOUT);
 	SPATE_COUNT_N(a->s.stats, log_dropped, a->batch[a->filling].records);
 	if (a->changing) {
 		close_sink(a->next_fd);

@@ -13,8 +13,8 @@
  *
  * Nothing here blocks the loop. When the sink is slower than the traffic both buffers stay full,
  * records stay in the rings, the rings fill, and workers drop and count (log_dropped of the
- * worker). A batch that the sink refuses (no space, reader gone) is dropped and counted in
- * log_dropped of `stats`.
+ * worker). What the sink refuses (no space, reader gone) is dropped by whole lines and counted in
+ * log_dropped of `stats`; the rest of a line that it has begun to take is tried again.
  *
  * The process ignores SIGPIPE. Rings are at least 128 KiB, twice the largest record, 1 MiB to ride
  * out bursts.
@@ -42,8 +42,8 @@ struct spate_access_setup {
 int spate_access_create(struct spate_access **out, const struct spate_access_setup *setup);
 
 /*
- * Lines written from now on go to `path`; those already formatted still go to the old one. 0, or
- * what open(2) said: then the log stays as it was.
+ * Lines written from now on go to `path`; those already formatted still go to the old one, unless
+ * that takes not a byte in a second. 0, or what open(2) said: then the log stays as it was.
  */
 int spate_access_set(struct spate_access *log, const char *path, enum spate_log_format format);
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -277,6 +278,128 @@ static void test_stuck_sink_does_not_hold_up_the_end(void **state)
 	close(fd);
 }
 
+/* --- a full disk: a limit on the file's size ends a write in the middle just so --- */
+
+static void set_limit(rlim_t bytes)
+{
+	struct rlimit lim;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &lim), 0);
+	lim.rlim_cur = bytes == 0 ? lim.rlim_max : bytes;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &lim), 0);
+}
+
+static int teardown_full(void **state)
+{
+	set_limit(0);
+	return teardown(state);
+}
+
+/* GET /0 to GET /199, of which the disk took some and a part of one more. */
+static void fill_disk(struct env *e)
+{
+	open_log(e);
+	set_limit(4000);
+	for (unsigned i = 0; i < 200; i++)
+		assert_true(request(e, 0, i));
+	settle(e, 199); /* the one that was begun is neither written nor dropped */
+	assert_true(e->stats.log_written > 10 && e->stats.log_dropped > 10);
+}
+
+/* Each line is one record's, to its last field, and the first `from` are of /0, /1, ... */
+static void expect_whole(const char *s, unsigned from)
+{
+	unsigned n = 0;
+	char url[32];
+
+	for (const char *end; *s != '\0'; s = end + 1, n++) {
+		const char *get = strstr(s, "\"GET /");
+
+		end = strchr(s, '\n');
+		assert_memory_equal(end - 5, " none", 5);
+		assert_true(get != NULL && get < end);
+		get = strstr(get + 1, "\"GET /");
+		assert_true(get == NULL || get > end);
+		snprintf(url, sizeof(url), "\"GET /%u ", n);
+		assert_true(n >= from || (strstr(s, url) != NULL && strstr(s, url) < end));
+	}
+}
+
+static void test_a_full_disk_leaves_no_half_line(void **state)
+{
+	struct env *e = *state;
+	unsigned whole;
+
+	fill_disk(e);
+	whole = (unsigned)e->stats.log_written;
+	request(e, 0, 200); /* and it is full still */
+	settle(e, 200);
+	assert_int_equal(e->stats.log_written, whole);
+	set_limit(0);
+	request(e, 0, 201);
+	settle(e, 202);
+	assert_int_equal(e->stats.log_written, whole + 2);
+	assert_int_equal(lines(slurp(e, e->path)), whole + 2);
+	expect_whole(e->text, whole + 1);
+	assert_non_null(strstr(e->text, "\"GET /201 "));
+}
+
+static void test_a_line_goes_on_in_the_same_file_after_a_reload(void **state)
+{
+	struct env *e = *state;
+	unsigned whole;
+
+	fill_disk(e);
+	whole = (unsigned)e->stats.log_written;
+	assert_int_equal(spate_access_set(e->log, e->path, SPATE_LOG_LINE_COMBINED), 0);
+	for (int i = 0; i < 10; i++)
+		spate_loop_turn(e->loop, 10000);
+	set_limit(0);
+	settle(e, 200);
+	assert_int_equal(lines(slurp(e, e->path)), whole + 1);
+	expect_whole(e->text, whole + 1);
+}
+
+static void test_a_new_file_begins_with_a_line(void **state)
+{
+	struct env *e = *state;
+
+	fill_disk(e);
+	assert_int_equal(rename(e->path, e->old), 0);
+	assert_int_equal(spate_access_set(e->log, e->path, SPATE_LOG_LINE_COMBINED), 0);
+	settle(e, 200);
+	set_limit(0);
+	request(e, 0, 200);
+	settle(e, 201);
+	assert_int_equal(lines(slurp(e, e->path)), 1);
+	assert_non_null(strstr(e->text, "\"GET /200 "));
+	expect_whole(e->text, 0);
+}
+
+/* Its reader lives and reads nothing: the reload does not wait for it. */
+static void test_a_stuck_reader_does_not_hold_up_a_reload(void **state)
+{
+	struct env *e = *state;
+	unsigned n = 0;
+	int fd;
+
+	assert_int_equal(mkfifo(e->path, 0600), 0);
+	fd = open(e->path, O_RDONLY | O_NONBLOCK);
+	open_log(e);
+	for (unsigned ring = 0; ring < 2; ring++)
+		while (request(e, ring, n)) /* two batches, and a pipe holds less than one */
+			n++;
+	for (int i = 0; i < 20; i++)
+		spate_loop_turn(e->loop, 10000);
+	assert_int_equal(spate_access_set(e->log, e->old, SPATE_LOG_LINE_COMBINED), 0);
+	settle(e, n);
+	/* Of the one it has begun with; the next goes to the new sink. */
+	assert_in_range(e->stats.log_dropped, 1, n / 2);
+	assert_in_range(lines(slurp(e, e->old)), n / 3, n);
+	expect_whole(e->text, 0);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -290,9 +413,16 @@ int main(void)
 		T(test_slow_sink_fills_the_ring_and_loses_nothing_accepted),
 		T(test_reader_gone_is_counted),
 		T(test_stuck_sink_does_not_hold_up_the_end),
+		T(test_a_stuck_reader_does_not_hold_up_a_reload),
+#define F(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown_full)
+		F(test_a_full_disk_leaves_no_half_line),
+		F(test_a_line_goes_on_in_the_same_file_after_a_reload),
+		F(test_a_new_file_begins_with_a_line),
+#undef F
 #undef T
 	};
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
