@@ -447,17 +447,26 @@ static void on_eof(struct spate_stream *s)
 	spate_stream_finish(s);
 }
 
-/* Has the peer taken nothing of what is queued for longer than it may? */
+/*
+ * Has the peer taken nothing of what is queued for longer than it may? A kernel that takes nothing
+ * may still have much to send: then what counts is whether the peer acknowledges it.
+ */
 static bool stuck(struct spate_bt_conn *c)
 {
 	const struct spate_sendq *q = &c->s->out;
 	const struct spate_worker *w = c->s->worker;
+	uint64_t most_us = (uint64_t)w->config->send_timeout_ms * 1000, acked;
 
 	if (q->base != c->sent_mark || q->base == q->end) {
 		c->sent_mark = q->base;
 		c->sent_us = w->now_us;
+	} else if (w->now_us - c->sent_us > most_us && c->s->ops->acked != NULL) {
+		acked = spate_stream_acked(c->s);
+		if (acked != c->acked_mark)
+			c->sent_us = w->now_us;
+		c->acked_mark = acked;
 	}
-	return w->now_us - c->sent_us > (uint64_t)w->config->send_timeout_ms * 1000;
+	return w->now_us - c->sent_us > most_us;
 }
 
 /* All that depends on time; rare where nothing is limited. */

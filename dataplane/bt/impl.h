@@ -76,6 +76,7 @@ struct spate_bt_conn {
 	struct spate_bt_bucket bucket;
 	uint64_t heard_us, said_us;  /* last byte in, last byte out */
 	uint64_t sent_mark, sent_us; /* s->out.base, and when it last moved or had nothing left */
+	uint64_t acked_mark;         /* how far it had acknowledged when that was asked */
 	uint64_t pex_us;
 	uint64_t sent_bytes, round_bytes; /* of pieces; and sent_bytes at the last choke round */
 	uint32_t peer_has;                /* pieces, as far as it said */

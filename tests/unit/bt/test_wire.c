@@ -537,6 +537,35 @@ static void idle_peer_is_not_slow_when_it_asks_again(void **state)
 	closed_for(p, &t.stats.bt_close_slow);
 }
 
+static uint64_t acked;
+
+static uint64_t op_acked(struct spate_stream *s)
+{
+	return acked;
+}
+
+/* The kernel takes no more, and gives what it has to a peer that reads on. */
+static void reader_of_what_the_kernel_has_is_not_slow(void **state)
+{
+	struct spate_stream_mem *p = rig_peer();
+	struct spate_stream_ops ops = *p->s.ops;
+
+	(void)state;
+	ops.acked = op_acked;
+	p->s.ops = &ops;
+	rig_request(p, 0, 0, 16384);
+	spate_stream_mem_timeout(p);
+	for (int i = 0; i < 5; i++) {
+		acked += 100;
+		t.w->now_us += 4000000;
+		spate_stream_mem_timeout(p);
+		assert_false(p->aborted);
+	}
+	t.w->now_us += 4000000;
+	spate_stream_mem_timeout(p);
+	closed_for(p, &t.stats.bt_close_slow);
+}
+
 /* It has asked, said FIN, and takes nothing; its window is probed for as long as it answers. */
 static void peer_that_half_closes_and_stops_reading_is_let_go(void **state)
 {
@@ -630,6 +659,7 @@ int main(void)
 		CASE(seeds_are_let_go),
 		CASE(slow_reader_is_closed),
 		CASE(idle_peer_is_not_slow_when_it_asks_again),
+		CASE(reader_of_what_the_kernel_has_is_not_slow),
 		CASE(peer_that_half_closes_and_stops_reading_is_let_go),
 		CASE(drain_lets_what_is_left_unread_go),
 		CASE(idle_peer_is_kept_awake_then_closed),
