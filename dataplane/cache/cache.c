@@ -2,6 +2,7 @@
  * cache.c: one byte limit, divided.
  *
  *     bytes = arena (blocks) + fixed (slots, pins, index, ghost, bitmap) + side (16 bytes a block)
+ *             + heads that do not fit in their slot (1/64 of the arena)
  *
  * One slot a block: an object with a body takes a block at least, so more slots could not be used.
  */
@@ -18,6 +19,7 @@
 #define BLOCKS_MIN    64u
 #define BLOCKS_MAX    (1u << 30)
 #define SLOTS_MAX     (1u << 24)
+#define META_LONGEST  (sizeof(struct spate_meta) + 16384) /* as control makes them */
 #define LOW_BYTES     (32ull << 20) /* the low-water mark at most: 25 ms of filling at 10 Gbit/s */
 
 /* Where the parts of the fixed mapping start; each on a cache line, each reader's pins on pages of
@@ -46,10 +48,19 @@ static struct plan plan_for(uint32_t blocks, unsigned readers)
 	return p;
 }
 
+/* The least: so that one long head in use is not all there may be. */
+static uint64_t meta_share(uint32_t blocks, uint32_t block_bytes)
+{
+	uint64_t n = (uint64_t)blocks * block_bytes / 64;
+
+	return n < 4 * META_LONGEST ? 4 * META_LONGEST : n;
+}
+
 static uint64_t bytes_for(uint32_t blocks, uint32_t block_bytes, unsigned readers)
 {
 	return page_up((size_t)blocks * block_bytes) + plan_for(blocks, readers).total +
-	       (uint64_t)blocks * SPATE_SIDE_PER_BLOCK + sizeof(struct spate_cache);
+	       (uint64_t)blocks * SPATE_SIDE_PER_BLOCK + meta_share(blocks, block_bytes) +
+	       sizeof(struct spate_cache);
 }
 
 /* The most blocks that fit with all they need. */
@@ -143,6 +154,8 @@ static int create(struct spate_cache **out, uint64_t bytes, uint32_t block_bytes
 	c->block_bytes = block_bytes;
 	c->block_shift = c->arena.block_shift;
 	c->side_max = (uint64_t)blocks * SPATE_SIDE_PER_BLOCK;
+	c->meta_max = meta_share(blocks, block_bytes) - META_LONGEST;
+	c->low_meta = META_LONGEST + c->meta_max / 32;
 	c->low_blocks = low_water(blocks, LOW_BYTES / block_bytes);
 	c->low_slots = low_water(p.slots, 4096);
 	c->limit = bytes;

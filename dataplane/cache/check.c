@@ -79,7 +79,7 @@ static void check_queue(const struct spate_cache *c, const struct spate_s3_list 
 }
 
 static void check_list(const struct spate_cache *c, const struct spate_list *l, bool limbo,
-		       uint64_t *coming, uint64_t *side)
+		       uint64_t *coming, uint64_t *side, uint64_t *meta)
 {
 	uint32_t n = 0, prev = SPATE_NO_LINK;
 
@@ -92,6 +92,7 @@ static void check_list(const struct spate_cache *c, const struct spate_list *l, 
 		if (o->flags & SPATE_O_COMING) {
 			*coming += o->nblocks;
 			*side += spate_blocks_side(o);
+			*meta += spate_meta_outside_now(o);
 		}
 	}
 	MUST(l->tail == prev && n == l->count, "waiting list: %u of %u", n, l->count);
@@ -101,7 +102,7 @@ void spate_cache_check(const struct spate_cache *c)
 {
 	uint8_t *owned = calloc(c->arena.blocks, 1);
 	uint64_t side = 0, indexed = 0, queued = 0, retired = 0, coming = 0, meta = 0;
-	uint64_t side_coming = 0;
+	uint64_t side_coming = 0, meta_coming = 0;
 	uint32_t objects = 0, nfree = 0, free_slots = 0;
 
 	MUST(owned != NULL, "out of memory");
@@ -119,7 +120,7 @@ void spate_cache_check(const struct spate_cache *c)
 		indexed += !!(o->flags & SPATE_O_INDEXED);
 		retired += !!(o->flags & SPATE_O_RETIRED);
 		queued += o->queue != SPATE_S3_NONE;
-		meta += spate_meta_outside(o, atomic_load(&o->meta));
+		meta += spate_meta_outside_now(o);
 		check_object(c, o);
 		check_blocks(c, o, owned, &side);
 	}
@@ -133,17 +134,19 @@ void spate_cache_check(const struct spate_cache *c)
 		meta += spate_meta_outside(c->old_meta[i].object, c->old_meta[i].meta);
 	check_queue(c, &c->s3.small, SPATE_S3_SMALL);
 	check_queue(c, &c->s3.main, SPATE_S3_MAIN);
-	check_list(c, &c->grace, false, &coming, &side_coming);
-	check_list(c, &c->limbo, true, &coming, &side_coming);
+	check_list(c, &c->grace, false, &coming, &side_coming, &meta_coming);
+	check_list(c, &c->limbo, true, &coming, &side_coming, &meta_coming);
 	MUST(objects == c->objects && objects + free_slots == c->made, "%u slots used", objects);
 	MUST(nfree == c->arena.nfree, "%u free blocks, says %u", nfree, c->arena.nfree);
 	MUST(indexed == c->index.count, "index count");
 	MUST(queued == c->s3.small.count + c->s3.main.count, "queued");
 	MUST(retired == c->grace.count + c->limbo.count, "retired");
 	MUST(coming == c->blocks_coming && side_coming == c->side_coming, "coming");
+	MUST(meta_coming == c->meta_coming, "heads coming");
 	MUST(side == c->side_bytes && side <= c->side_max, "side bytes");
 	MUST(meta == c->meta_bytes, "meta bytes");
 	MUST(c->s3.ghost.weight <= c->s3.ghost.weight_max, "ghost");
-	MUST(c->arena.bytes + c->fixed_bytes + c->side_max <= c->limit, "byte limit passed");
+	MUST(c->arena.bytes + c->fixed_bytes + c->side_max + c->meta_max <= c->limit,
+	     "byte limit passed");
 	free(owned);
 }

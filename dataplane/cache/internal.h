@@ -81,6 +81,9 @@ struct spate_cache {
 	uint64_t side_coming;           /* as blocks_coming */
 	uint32_t hand, swept; /* the slot that a sweep looks at next; looked at this turn */
 	uint64_t meta_bytes;  /* of those that are not beside their object */
+	uint64_t meta_max; /* beyond it no slot is given out: one head more would pass the limit */
+	uint64_t meta_coming;            /* as blocks_coming */
+	uint64_t low_meta;               /* keep so much below meta_max, or coming */
 	struct spate_old_meta *old_meta; /* a queue: [old_meta_first, old_meta_n) */
 	uint32_t old_meta_first, old_meta_n, old_meta_cap;
 	uint64_t evicted, no_room;
@@ -130,6 +133,12 @@ int spate_meta_replace(struct spate_cache *c, struct spate_object *o, struct spa
 void spate_meta_reclaim(struct spate_cache *c, uint64_t expired);
 void spate_meta_destroy(struct spate_cache *c);
 uint64_t spate_meta_outside(const struct spate_object *o, const struct spate_meta *meta);
+
+/* What o's head takes beside the slot. */
+static inline uint64_t spate_meta_outside_now(const struct spate_object *o)
+{
+	return spate_meta_outside(o, atomic_load_explicit(&o->meta, memory_order_relaxed));
+}
 
 static inline bool spate_meta_beside(const struct spate_object *o, const struct spate_meta *meta)
 {

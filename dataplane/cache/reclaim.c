@@ -60,6 +60,7 @@ void spate_cache_retire(struct spate_cache *c, struct spate_object *o)
 		o->flags |= SPATE_O_COMING;
 		c->blocks_coming += o->nblocks;
 		c->side_coming += spate_blocks_side(o);
+		c->meta_coming += spate_meta_outside_now(o);
 	}
 	o->retired_at = spate_qsbr_now(&c->qsbr);
 	list_append(c, &c->grace, o);
@@ -116,6 +117,7 @@ static void reclaim_grace(struct spate_cache *c, uint64_t expired)
 		if (o->flags & SPATE_O_COMING) {
 			c->blocks_coming -= o->nblocks;
 			c->side_coming -= spate_blocks_side(o);
+			c->meta_coming -= spate_meta_outside_now(o);
 		}
 		o->flags &= (uint16_t)~SPATE_O_COMING;
 		if (in_use(c, o)) {
@@ -159,22 +161,6 @@ static void reclaim(struct spate_cache *c)
 	}
 }
 
-bool spate_cache_make_room(struct spate_cache *c, uint32_t blocks, uint32_t slots)
-{
-	while (!enough(c, blocks, slots)) {
-		struct spate_object *o = spate_s3fifo_evict(&c->s3, busy, c);
-
-		if (o == NULL)
-			break;
-		c->evicted++;
-		spate_cache_retire(c, o);
-	}
-	/* again in the same turn only when something more was taken away */
-	if ((c->arena.nfree < blocks || c->objects_max - c->objects < slots) && !c->reclaimed)
-		reclaim(c);
-	return c->arena.nfree >= blocks && c->objects_max - c->objects >= slots;
-}
-
 /*
  * S3-FIFO weighs blocks. What else may be short is had by few objects, and to evict the others
  * would give nothing: so a hand goes round the slots (CLOCK), past who does not have it, is in use,
@@ -202,10 +188,44 @@ void spate_cache_sweep(struct spate_cache *c, uint64_t (*gives)(const struct spa
 	}
 }
 
+/* Ahead of need, as blocks are. */
+static void sweep_heads(struct spate_cache *c)
+{
+	uint64_t used = c->meta_bytes - c->meta_coming, most = c->meta_max - c->low_meta;
+
+	if (used > most)
+		spate_cache_sweep(c, spate_meta_outside_now, used - most);
+}
+
+static bool have(const struct spate_cache *c, uint32_t blocks, uint32_t slots)
+{
+	return c->arena.nfree >= blocks && c->objects_max - c->objects >= slots &&
+	       (slots == 0 || c->meta_bytes <= c->meta_max);
+}
+
+bool spate_cache_make_room(struct spate_cache *c, uint32_t blocks, uint32_t slots)
+{
+	while (!enough(c, blocks, slots)) {
+		struct spate_object *o = spate_s3fifo_evict(&c->s3, busy, c);
+
+		if (o == NULL)
+			break;
+		c->evicted++;
+		spate_cache_retire(c, o);
+	}
+	if (slots > 0)
+		sweep_heads(c);
+	/* again in the same turn only when something more was taken away */
+	if (!have(c, blocks, slots) && !c->reclaimed)
+		reclaim(c);
+	return have(c, blocks, slots);
+}
+
 unsigned spate_cache_reclaim(struct spate_cache *c)
 {
 	spate_s3fifo_turn(&c->s3);
 	c->swept = 0;
+	sweep_heads(c);
 	reclaim(c);
 	return c->grace.count + c->limbo.count;
 }

@@ -149,9 +149,13 @@ void spate_cache_refresh(struct spate_cache *c, struct spate_object *o, struct s
 			 int64_t expires_s)
 {
 	assert(o->flags & SPATE_O_PUBLISHED);
+	if (o->flags & SPATE_O_COMING)
+		c->meta_coming -= spate_meta_outside_now(o);
 	/* Out of memory: the old head lines serve on, with the new lifetime. */
 	if (meta != NULL)
 		(void)spate_meta_replace(c, o, meta);
+	if (o->flags & SPATE_O_COMING)
+		c->meta_coming += spate_meta_outside_now(o);
 	atomic_store_explicit(&o->expires_s, expires_s, memory_order_release);
 }
 

@@ -142,7 +142,7 @@ struct spate_cache_usage {
 	uint64_t evicted, no_room;
 	uint64_t pins;       /* sum over readers, a snapshot */
 	uint64_t meta_bytes; /* heads that are not in their object's slot, being too long or just
-				replaced: outside the limit */
+				replaced: beside what is mapped, inside the limit */
 };
 void spate_cache_usage(const struct spate_cache *c, struct spate_cache_usage *out);
 

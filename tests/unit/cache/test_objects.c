@@ -620,6 +620,166 @@ static void old_heads_take_no_more_room_than_there_are(void **state)
 	spate_cache_offline(c, 0);
 }
 
+/* A byte and so long a head; NULL: no slot. */
+static struct spate_object *store_head(struct spate_cache *big, uint64_t n, uint16_t head_len)
+{
+	struct spate_key key = key_of(n);
+	struct spate_object *o = spate_cache_insert(big, &key);
+	uint64_t waiting;
+
+	if (o == NULL)
+		return NULL;
+	assert_int_equal(spate_cache_publish(big, o, make_meta(head_len), 1, 100), 0);
+	assert_int_equal(fill_some(big, o, n, 1), 1);
+	assert_int_equal(spate_cache_complete(big, o, &waiting), 0);
+	spate_cache_release(big, o);
+	return o;
+}
+
+/* The smallest limit that gives so many blocks. */
+static struct spate_cache *tight_cache(uint32_t blocks)
+{
+	uint64_t low = (uint64_t)blocks * BLOCK, high = 2 * low + (1 << 20);
+	struct spate_cache *big;
+
+	while (low < high) {
+		uint64_t mid = (low + high) / 2;
+		uint32_t got = 0;
+
+		if (spate_cache_create(&big, mid, BLOCK, 1) == 0) {
+			got = big->arena.blocks;
+			spate_cache_destroy(big);
+		}
+		if (got >= blocks)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	assert_int_equal(spate_cache_create(&big, low, BLOCK, 1), 0);
+	return big;
+}
+
+static void expect_within_limit(const struct spate_cache *big)
+{
+	struct spate_cache_usage u;
+
+	spate_cache_usage(big, &u);
+	if (u.bytes_mapped + big->side_max - big->side_bytes + u.meta_bytes + sizeof(*big) >
+	    u.bytes_limit)
+		fail_msg("%lu mapped, %lu of heads, limit %lu", u.bytes_mapped, u.meta_bytes,
+			 u.bytes_limit);
+}
+
+/* Who has a long head gives way to the next one who has; the others stay. */
+static void long_heads_are_inside_the_limit(void **state)
+{
+	struct spate_cache *big = tight_cache(MANY);
+	uint32_t had;
+	uint64_t n;
+
+	for (n = 0; n < 100; n++)
+		assert_non_null(store(big, n, BLOCK));
+	spate_cache_online(big, 0);
+	for (n = 1000; n < 3000; n++) { /* 16 MiB of heads */
+		assert_non_null(
+			store_head(big, n, 8192)); /* at once, one turn of the reader behind */
+		expect_within_limit(big);
+		spate_cache_reclaim(big);
+		spate_cache_quiesce(big, 0);
+	}
+	spate_cache_check(big);
+	assert_int_equal(found(big, 0, 100), 100);
+	assert_true(found(big, 1000, 3000) * 8192 > big->meta_max * 3 / 4);
+	/* what is coming is waited for */
+	for (n = 3000; store_head(big, n, 8192) != NULL; n++)
+		;
+	had = found(big, 1000, n);
+	for (int turn = 0; turn < 50; turn++)
+		spate_cache_reclaim(big);
+	assert_int_equal(found(big, 1000, n), had);
+	assert_in_range(had, 22, 30);
+	spate_cache_offline(big, 0);
+	/* many in one turn */
+	spate_cache_reclaim(big);
+	for (n = 4000; n < 4100; n++)
+		assert_non_null(store_head(big, n, 8192));
+	expect_within_limit(big);
+	spate_cache_destroy(big);
+}
+
+static void long_heads_in_use_leave_no_slot_and_the_others_alone(void **state)
+{
+	struct spate_cache *big = tight_cache(MANY);
+	struct spate_object *o;
+	uint64_t n;
+
+	for (n = 0; n < 100; n++)
+		assert_non_null(store(big, n, BLOCK));
+	for (n = 1000; (o = store_head(big, n, 16384)) != NULL; n++) {
+		spate_cache_pin(big, 0, o);
+		expect_within_limit(big);
+		spate_cache_reclaim(big);
+	}
+	assert_in_range(n, 1010, 1100);
+	for (int turn = 0; turn < 20; turn++) {
+		spate_cache_reclaim(big);
+		assert_null(store_head(big, n, 0));
+	}
+	assert_int_equal(big->evicted, 0);
+	for (uint32_t i = 0; i < big->made; i++)
+		if (big->qsbr.reader[0].pins[i] > 0)
+			spate_cache_unpin(big, 0, &big->pool[i]);
+	spate_cache_reclaim(big);
+	assert_non_null(store_head(big, n, 16384));
+	assert_int_equal(found(big, 0, 100), 100);
+	spate_cache_check(big);
+	spate_cache_destroy(big);
+}
+
+/* Heads that grow with a 304: nobody asks for a slot, the turn looks after them. */
+static void heads_that_grow_are_looked_after_each_turn(void **state)
+{
+	struct spate_cache *big = small_cache(MANY, 1);
+
+	for (uint64_t n = 0; n < 100; n++)
+		assert_non_null(store(big, n, BLOCK));
+	for (uint64_t n = 0; n < 100; n++) {
+		struct spate_key key = key_of(n);
+		struct spate_object *o = spate_cache_find(big, &key);
+
+		if (o != NULL)
+			spate_cache_refresh(big, o, make_meta(16384), 200);
+		spate_cache_reclaim(big);
+		spate_cache_reclaim(big);
+		spate_cache_check(big);
+		expect_within_limit(big);
+	}
+	assert_in_range(found(big, 0, 100), 10, 90);
+	spate_cache_destroy(big);
+}
+
+/* Purged and on its way out, and yet refreshed: what will come free is counted as it is. */
+static void a_head_that_is_going_may_grow(void **state)
+{
+	struct spate_object *o = store_head(c, 1, 1000);
+
+	spate_cache_online(c, 0);
+	spate_cache_remove(c, o);
+	spate_cache_hold(c, o);
+	assert_int_equal(c->meta_coming, sizeof(struct spate_meta) + 1000);
+	spate_cache_refresh(c, o, make_meta(3000), 200);
+	assert_int_equal(c->meta_coming, sizeof(struct spate_meta) + 3000);
+	spate_cache_check(c);
+	spate_cache_release(c, o);
+	for (int i = 0; i < 3; i++) {
+		spate_cache_reclaim(c);
+		spate_cache_quiesce(c, 0);
+	}
+	assert_int_equal(c->meta_coming, 0);
+	assert_int_equal(c->meta_bytes, 0);
+	spate_cache_offline(c, 0);
+}
+
 /* Refreshed after it was purged, while its viewer goes on: the slot's next life has its own head.
  */
 static void a_purged_object_may_be_refreshed(void **state)
@@ -779,6 +939,10 @@ int main(void)
 		T(heads_lie_beside_their_object_again_after_a_refresh),
 		T(a_long_head_stays_outside),
 		T(old_heads_take_no_more_room_than_there_are),
+		T(long_heads_are_inside_the_limit),
+		T(long_heads_in_use_leave_no_slot_and_the_others_alone),
+		T(heads_that_grow_are_looked_after_each_turn),
+		T(a_head_that_is_going_may_grow),
 		T(a_purged_object_may_be_refreshed),
 		T(readers_raise_the_counter_to_three),
 		T(usage_counts),
