@@ -39,6 +39,12 @@ static uint64_t random_size(void)
 	}
 }
 
+/* Most heads lie beside their object. */
+static struct spate_meta *random_meta(void)
+{
+	return make_meta((uint16_t)(below(10) == 0 ? below(16384) : below(300)));
+}
+
 static void begin(struct fill *f)
 {
 	f->n = below(KEYS);
@@ -50,7 +56,7 @@ static void begin(struct fill *f)
 	f->o = below(8) == 0 ? spate_cache_insert_private(c, &key) : spate_cache_insert(c, &key);
 	if (f->o == NULL)
 		return;
-	struct spate_meta *meta = make_meta((uint16_t)below(300));
+	struct spate_meta *meta = random_meta();
 
 	if (spate_cache_publish(c, f->o, meta, f->known ? f->size : SPATE_SIZE_UNKNOWN, 100) < 0) {
 		free(meta);
@@ -123,7 +129,7 @@ static void read_something(void)
 		pinned_n[at] = n;
 		pinned_ready[at] = spate_object_ready(c, o, 0);
 		if (below(10) == 0)
-			spate_cache_refresh(c, o, below(2) ? make_meta(20) : NULL, 1);
+			spate_cache_refresh(c, o, below(2) ? random_meta() : NULL, 1);
 		if (below(20) == 0)
 			spate_cache_remove(c, o);
 	}
