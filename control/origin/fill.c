@@ -356,6 +356,8 @@ static bool open_object(struct spate_fill *f)
 		stall(f);
 		return false;
 	}
+	/* The source may not need any for long: it has to hear from its origin first. */
+	spate_loop_timer_stop(env->loop, &f->room_timer);
 	f->replied = true;
 	reply_waiting(f, f->object, SPATE_FETCH_OK);
 	return true;

@@ -784,6 +784,57 @@ static void a_fill_waits_for_room_and_goes_on(void **state)
 	rig_assert_body(&r, m->object, big, BIG);
 }
 
+static void serve_chunks_after_gate(struct rig *k)
+{
+	int fd = rig_accept(k);
+
+	rig_read_request(k, fd);
+	rig_send(fd, HEAD200 "Transfer-Encoding: chunked\r\n\r\n");
+	rig_wait_gate(k);
+	rig_send(fd, "5\r\nhello\r\n0\r\n\r\n");
+	rig_read_request(k, fd);
+	close(fd);
+}
+
+/* All there is, in private objects of a block each. */
+static unsigned hold_all(struct spate_object **held)
+{
+	struct spate_key key = {0};
+	struct iovec iov;
+	unsigned n = 0, k;
+
+	while ((held[n] = spate_cache_insert_private(r.env.cache, &key)) != NULL) {
+		struct spate_meta *meta = calloc(1, sizeof(*meta));
+
+		assert_int_equal(spate_cache_publish(r.env.cache, held[n], meta, 1, 0), 0);
+		if (spate_cache_room(r.env.cache, held[n++], 1, &iov, 1, &k) == 0)
+			break;
+	}
+	return n;
+}
+
+/* It waited for a slot or its first block, and then for its origin. */
+static void the_time_for_room_ends_with_the_wait_for_it(void **state)
+{
+	static struct spate_object *held[4096];
+	unsigned n;
+
+	rig_open(&r, serve_chunks_after_gate, NULL);
+	r.env.limits.room_ms = 300;
+	n = hold_all(held);
+	rig_fetch(&r, "/seg", NULL);
+	until_stalled();
+	while (n > 0)
+		spate_cache_release(r.env.cache, held[--n]);
+	rig_until_replies(&r, 1);
+	for (int i = 0; i < 50; i++) /* longer than that */
+		spate_loop_turn(r.env.loop, 10000);
+	atomic_store(&r.gate, true);
+	rig_until_idle(&r);
+	assert_int_equal(atomic_load(&r.miss[0].object->state), SPATE_OBJECT_COMPLETE);
+	rig_assert_body(&r, r.miss[0].object, "hello", 5);
+}
+
 static void destroy_ends_what_is_under_way(void **state)
 {
 	rig_open(&r, hang_after_request, NULL);
@@ -840,6 +891,7 @@ int main(void)
 		T(a_cache_full_of_pins_is_503_in_time),
 		T(a_fill_that_finds_no_room_fails_in_time),
 		T(a_fill_waits_for_room_and_goes_on),
+		T(the_time_for_room_ends_with_the_wait_for_it),
 		T(destroy_ends_what_is_under_way),
 	};
 
