@@ -349,6 +349,8 @@ static struct io_uring_sqe *start(struct spate_loop *l, struct spate_op *op, spa
 		if (sqe_ != NULL) {                           \
 			prep(sqe_, __VA_ARGS__);              \
 			io_uring_sqe_set_data(sqe_, op);      \
+			if ((op)->async)                      \
+				sqe_->flags |= IOSQE_ASYNC;   \
 		}                                             \
 	} while (0)
 

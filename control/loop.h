@@ -36,7 +36,8 @@ struct spate_op {
 	void (*fn)(struct spate_op *op, int res, unsigned flags);
 	struct spate_op *next; /* loop: completions made up by the loop itself */
 	int res;
-	bool busy; /* in flight; fn will be called */
+	bool busy;  /* in flight; fn will be called */
+	bool async; /* the owner's: not to be tried on the loop's thread first (control/fs.h) */
 };
 
 /* A call handed over from another thread; embedded, one use at a time. */

@@ -123,8 +123,8 @@ static void pump(struct dir *d)
 	unsigned n;
 
 	if (left == 0) {
-		spate_loop_statx(LOOP(d), &d->op, d->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS,
-				 &d->again, on_stat_again);
+		spate_loop_statx(LOOP(d), &d->op, d->fd, "", AT_EMPTY_PATH,
+				 STATX_BASIC_STATS | STATX_MNT_ID, &d->again, on_stat_again);
 		return;
 	}
 	if (spate_fill_room(spate_fill_of_source(d), left < READ_MAX ? left : READ_MAX, d->iov,
@@ -151,6 +151,8 @@ static void on_stat(struct spate_op *op, int res, unsigned flags)
 		end_with_error(d, res < 0 ? res : -ECANCELED);
 		return;
 	}
+	if (d->st.stx_mnt_id != spate_fill_origin(f)->mount)
+		d->op.async = true; /* something else is mounted beneath: who knows what */
 	if (!S_ISREG(d->st.stx_mode)) {
 		end(d, SPATE_FETCH_NOT_FOUND);
 		return;
@@ -183,8 +185,8 @@ static void on_open(struct spate_op *op, int res, unsigned flags)
 		end_with_error(d, res < 0 ? res : -ECANCELED);
 		return;
 	}
-	spate_loop_statx(LOOP(d), &d->op, d->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &d->st,
-			 on_stat);
+	spate_loop_statx(LOOP(d), &d->op, d->fd, "", AT_EMPTY_PATH,
+			 STATX_BASIC_STATS | STATX_MNT_ID, &d->st, on_stat);
 }
 
 static void on_bad_name(struct spate_op *op, int res, unsigned flags)
@@ -241,6 +243,7 @@ static void start(struct spate_fill *f)
 	int rc;
 
 	d->fd = -1;
+	d->op.async = spate_fill_origin(f)->may_wait;
 	d->name = malloc(url_len + 2);
 	rc = d->name == NULL ? -ENOMEM : decode(url, url_len, d->name);
 	if (rc < 0) {

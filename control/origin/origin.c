@@ -5,8 +5,11 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
+
+#include "control/fs.h"
 
 static uint64_t add_id(uint64_t id, const char *part)
 {
@@ -81,6 +84,20 @@ static int longest_first(const void *a, const void *b)
 	return (x->match_len < y->match_len) - (x->match_len > y->match_len);
 }
 
+/* 0, or the errno of open(2). */
+static int open_dir(struct spate_origin *o)
+{
+	struct statx st = {0};
+
+	o->dirfd = open(o->name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (o->dirfd < 0)
+		return -errno;
+	o->may_wait = spate_fs_may_wait(o->dirfd);
+	(void)statx(o->dirfd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st);
+	o->mount = st.stx_mnt_id;
+	return 0;
+}
+
 int spate_origins_create(struct spate_origins **out, struct spate_loop *l,
 			 const struct spate_config_origin *cfg, unsigned n, unsigned idle_max,
 			 const char **bad)
@@ -99,11 +116,7 @@ int spate_origins_create(struct spate_origins **out, struct spate_loop *l,
 			goto fail;
 		}
 		set->o[set->n++] = o;
-		if (!o->is_dir)
-			continue;
-		o->dirfd = open(cfg[i].dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (o->dirfd < 0) {
-			rc = -errno;
+		if (o->is_dir && (rc = open_dir(o)) < 0) {
 			*bad = cfg[i].dir;
 			goto fail;
 		}

@@ -41,6 +41,8 @@ struct spate_origin {
 	/* a directory */
 	bool is_dir;
 	int dirfd;
+	uint64_t mount; /* statx(2)'s number of the mount it lies in */
+	bool may_wait;  /* control/fs.h */
 
 	/* a URL */
 	char *host, *authority, *base;
