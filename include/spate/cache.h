@@ -131,7 +131,8 @@ struct spate_arena_info {
 };
 
 /*
- * Makes a cache whose mapping, index, object pool and block tables together never exceed `bytes`.
+ * Makes a cache whose mapping, index, object pool, block tables and heads together never exceed
+ * `bytes`.
  * block_bytes 0 takes the default (16 KiB). readers: 1..SPATE_READERS_MAX.
  * 0, or -EINVAL (too small: at least 64 blocks), -ENOMEM. On failure *out is untouched. Caller
  * destroys.
