@@ -131,23 +131,32 @@ static void serve(int fd, struct slow_fs_server *s)
 	}
 }
 
+static void put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+}
+
 /* A mount namespace, so that nobody else sees it; of a user namespace where we are not root. */
 static void enter_namespace(void)
 {
+	unsigned uid = geteuid(), gid = getegid();
 	static bool done;
 	char map[32];
-	int fd, n = snprintf(map, sizeof(map), "0 %u 1", (unsigned)geteuid());
 
 	if (done)
 		return;
 	done = true;
-	if (geteuid() == 0) {
-		assert_int_equal(unshare(CLONE_NEWNS), 0);
-	} else {
-		assert_int_equal(unshare(CLONE_NEWUSER | CLONE_NEWNS), 0);
-		fd = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
-		assert_int_equal(write(fd, map, (size_t)n), n);
-		close(fd);
+	assert_int_equal(unshare(CLONE_NEWNS | (uid == 0 ? 0 : CLONE_NEWUSER)), 0);
+	if (uid != 0) {
+		snprintf(map, sizeof(map), "0 %u 1", uid);
+		put("/proc/self/uid_map", map);
+		put("/proc/self/setgroups", "deny");
+		snprintf(map, sizeof(map), "0 %u 1", gid);
+		put("/proc/self/gid_map", map);
 	}
 	assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
 }
@@ -166,8 +175,7 @@ bool slow_fs_mount(struct slow_fs *fs, const char *at)
 	fs->server = mmap(NULL, sizeof(*fs->server), PROT_READ | PROT_WRITE,
 			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(fs->server, MAP_FAILED);
-	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=%u", fd,
-		 geteuid() == 0 ? 0 : (unsigned)getegid());
+	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0", fd);
 	assert_int_equal(mount("slow", at, "fuse", MS_NOSUID | MS_NODEV, options), 0);
 	fs->pid = fork();
 	assert_true(fs->pid >= 0);

@@ -215,7 +215,7 @@ static void what_was_purged_is_not_put_back(void **state)
 
 static bool left_after(const char *status, const char *fields)
 {
-	char text[256];
+	static char text[256]; /* the origin's thread reads it */
 	struct rig_miss *m;
 	bool left;
 
