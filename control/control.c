@@ -40,6 +40,7 @@ struct spate_control {
 	void (*drained)(void *ctx);
 	void *ctx;
 	int64_t ahead_s; /* the wall clock, of the monotonic one */
+	bool hung;       /* a fill may yet call us: env is to stay */
 	unsigned workers, links_made, drained_n;
 	struct link link[];
 };
@@ -376,15 +377,16 @@ fail:
 	return rc;
 }
 
-void spate_control_finish(struct spate_control *ctl)
+bool spate_control_finish(struct spate_control *ctl)
 {
 	spate_loop_unhook(ctl->env.loop, &ctl->hook);
 	spate_loop_timer_stop(ctl->env.loop, &ctl->gauges);
 	spate_loop_timer_stop(ctl->env.loop, &ctl->again);
 	if (ctl->env.publisher != NULL)
 		spate_publisher_finish(ctl->env.publisher);
-	spate_fills_destroy(ctl->fills);
+	ctl->hung = !spate_fills_destroy(ctl->fills);
 	ctl->fills = NULL;
+	return !ctl->hung;
 }
 
 void spate_control_destroy(struct spate_control *ctl)
@@ -394,15 +396,17 @@ void spate_control_destroy(struct spate_control *ctl)
 	if (ctl->fills != NULL)
 		spate_control_finish(ctl);
 	spate_publisher_destroy(ctl->env.publisher);
-	spate_origins_destroy(ctl->env.origins);
-	spate_dns_destroy(ctl->env.dns);
+	spate_origins_destroy(ctl->env.origins); /* a fill holds its own */
+	if (!ctl->hung)
+		spate_dns_destroy(ctl->env.dns);
 	for (unsigned i = 0; i < ctl->links_made; i++) {
 		close(ctl->link[i].from_control.eventfd);
 		spate_ring_finish(&ctl->link[i].from_control);
 		spate_ring_finish(&ctl->link[i].to_control);
 		free(ctl->link[i].owed);
 	}
-	free(ctl);
+	if (!ctl->hung)
+		free(ctl);
 }
 
 struct spate_control_link spate_control_link(struct spate_control *ctl, unsigned worker)

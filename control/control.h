@@ -48,7 +48,11 @@ struct spate_control_link {
 /* 0 or a negative errno with *why naming what it was about (a directory), or NULL. */
 int spate_control_create(struct spate_control **out, const struct spate_control_setup *setup,
 			 const char **why);
-void spate_control_finish(struct spate_control *ctl);
+/*
+ * False: a file system hangs, and the kernel may yet write into the cache: leave that as it is.
+ * What control itself needs for it, it leaves too.
+ */
+bool spate_control_finish(struct spate_control *ctl);
 void spate_control_destroy(struct spate_control *ctl);
 
 struct spate_control_link spate_control_link(struct spate_control *ctl, unsigned worker);

@@ -639,16 +639,19 @@ static void say_ready(const struct run *r)
 /* Whatever start() has made, in reverse. */
 static void end(struct run *r)
 {
+	bool whole = true;
+
 	if (r->threads_made > 0)
 		spate_control_tell(r->control, SPATE_MSG_STOP, NULL);
 	for (unsigned i = 0; i < r->threads_made; i++)
 		pthread_join(r->thread[i], NULL);
 	spate_admin_destroy(r->admin);
 	spate_links_stop(&r->links);
-	if (r->control != NULL)
-		spate_control_finish(r->control);
+	/* First of what may take its time: whatever hangs below, what was served is on record. */
 	if (r->access != NULL)
 		spate_access_destroy(r->access, LOG_FLUSH_MS);
+	if (r->control != NULL)
+		whole = spate_control_finish(r->control);
 	for (unsigned i = 0; i < r->workers_made; i++)
 		spate_worker_destroy(r->worker[i]);
 	if (r->dpdk != NULL)
@@ -657,7 +660,8 @@ static void end(struct run *r)
 	uncatch_signals();
 	for (unsigned i = 0; i < r->rings_made; i++)
 		spate_log_ring_finish(&r->ring[i]);
-	spate_cache_destroy(r->cache);
+	if (whole)
+		spate_cache_destroy(r->cache);
 	spate_loop_destroy(r->loop);
 	while (r->worker_config != NULL) {
 		struct worker_config *w = r->worker_config;

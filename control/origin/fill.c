@@ -27,6 +27,8 @@
  */
 #define ORIGIN_DOWN_US 1000000u
 #define FAILED_KEPT    256 /* objects; a collision only asks once more */
+/* At the end: for ops that are cancelled to come back. */
+#define END_MAX_US 2000000u
 
 struct spate_fill {
 	struct spate_fill *next; /* in its bucket */
@@ -60,6 +62,7 @@ struct spate_fills {
 	struct spate_fill *bucket[BUCKETS];
 	struct spate_fill *all, *stalled;
 	unsigned count;
+	bool ending; /* freed by the last fill, should it come back */
 	struct {
 		struct spate_key key;
 		uint64_t at_us;
@@ -138,6 +141,8 @@ static void destroy(struct spate_fill *f)
 	f->origin->fills--;
 	spate_origin_unref(f->origin);
 	free(f);
+	if (fs->ending && fs->count == 0)
+		free(fs);
 }
 
 /* --- answers --- */
@@ -714,16 +719,28 @@ int spate_fills_create(struct spate_fills **out, struct spate_fill_env *env)
 	return 0;
 }
 
-void spate_fills_destroy(struct spate_fills *fs)
+/*
+ * A read that hangs in a file system (FUSE, NFS) can't be cancelled: the kernel may write into the
+ * arena whenever its server comes to. So such a fill stays, and what it stands on; if it does come
+ * back, the last one frees the table.
+ */
+bool spate_fills_destroy(struct spate_fills *fs)
 {
+	uint64_t end_us;
+
 	if (fs == NULL)
-		return;
+		return true;
 	for (struct spate_fill *f = fs->all, *next; f != NULL; f = next) {
 		next = f->all_next;
 		stop(f, SPATE_FETCH_BAD_GATEWAY);
 	}
-	for (int i = 0; i < 200 && fs->all != NULL; i++)
+	end_us = spate_loop_now_us(fs->env->loop) + END_MAX_US;
+	while (fs->all != NULL && spate_loop_now_us(fs->env->loop) < end_us)
 		spate_loop_turn(fs->env->loop, 10000);
-	assert(fs->all == NULL);
+	if (fs->all != NULL) {
+		fs->ending = true;
+		return false;
+	}
 	free(fs);
+	return true;
 }

@@ -7,6 +7,7 @@
  *   spate_fills_fetch(fs, miss)      joins a fill or starts one; env.reply once, now or later
  *   spate_fills_turn(fs)             once a turn, after spate_cache_reclaim: tries for room again
  *   spate_fills_destroy(fs)          ends all: waiting misses get BAD_GATEWAY
+ *                                    false: see below
  *
  * A fill is never cancelled because viewers leave. It ends short: the object has failed and is
  * never served as whole. What the waiting misses get:
@@ -78,7 +79,12 @@ struct spate_fill_env {
 
 /* env is borrowed and may change between turns. 0 or -ENOMEM. */
 int spate_fills_create(struct spate_fills **out, struct spate_fill_env *env);
-void spate_fills_destroy(struct spate_fills *fs);
+/*
+ * Turns the loop until all have ended, for two seconds at most. False: the kernel still works for
+ * some and can't be stopped. Then env with its stats and dns stays until the loop is destroyed, and
+ * the cache, which is written into, for good. fs is gone in any case.
+ */
+bool spate_fills_destroy(struct spate_fills *fs);
 void spate_fills_fetch(struct spate_fills *fs, struct spate_miss *m);
 void spate_fills_turn(struct spate_fills *fs);
 unsigned spate_fills_count(const struct spate_fills *fs);
