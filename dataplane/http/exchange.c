@@ -136,6 +136,10 @@ struct spate_http_exchange *spate_http_exchange_answered(struct spate_http_conn 
 
 	if (x->logged)
 		return x;
+	if (!spate_http_of(c)->w->config->access_log) {
+		spate_http_exchange_put(x);
+		return NULL;
+	}
 	spate_http_exchange_request(x, &r);
 	log = spate_http_exchange_log(c, &r);
 	if (log != NULL) {

@@ -86,6 +86,15 @@ unsigned spate_sock_addr(struct sockaddr_storage *ss, const struct spate_addr *a
 	return sizeof(*in6);
 }
 
+bool spate_sock_wildcard(const struct sockaddr_storage *ss)
+{
+	const struct sockaddr_in *in = (const void *)ss;
+	const struct sockaddr_in6 *in6 = (const void *)ss;
+
+	return ss->ss_family == AF_INET ? in->sin_addr.s_addr == INADDR_ANY
+					: IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr);
+}
+
 static int set_congestion(int fd, const char *name)
 {
 	return setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name));
@@ -108,6 +117,7 @@ static int open_listener(struct spate_sock_listener *l, const char *congestion)
 	socklen_t len = spate_sock_addr(&ss, &l->l.addr);
 	int one = 1, err;
 
+	l->wildcard = spate_sock_wildcard(&ss);
 	l->fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (l->fd < 0)
 		return -errno;

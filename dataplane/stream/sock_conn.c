@@ -148,13 +148,6 @@ static void arm_recv(struct spate_sock_conn *c)
 	c->ops++;
 }
 
-static bool is_wildcard(const struct spate_addr *a)
-{
-	static const uint8_t any6[16], any4[16] = {[10] = 0xff, [11] = 0xff};
-
-	return memcmp(a->ip, any6, 16) == 0 || memcmp(a->ip, any4, 16) == 0;
-}
-
 void spate_sock_conn_open(struct spate_sock *k, const struct spate_sock_listener *l, int fd)
 {
 	struct spate_worker *w = k->w;
@@ -180,8 +173,7 @@ void spate_sock_conn_open(struct spate_sock *k, const struct spate_sock_listener
 		addr_from(&c->s.peer, &ss);
 	/* Which of our addresses it came to only the tracker wants to know: it names that one. */
 	len = sizeof(ss);
-	if (w->tracker != NULL && is_wildcard(&c->s.local) &&
-	    getsockname(fd, (struct sockaddr *)&ss, &len) == 0)
+	if (w->tracker != NULL && l->wildcard && getsockname(fd, (struct sockaddr *)&ss, &len) == 0)
 		addr_from(&c->s.local, &ss);
 	if (!l->l.accept(&c->s, l->l.ctx)) {
 		SPATE_COUNT(w->stats, conn_refused);

@@ -215,15 +215,6 @@ void spate_sock_dgram_run(struct spate_sock *k)
 	}
 }
 
-static bool is_wildcard(const struct sockaddr_storage *ss)
-{
-	const struct sockaddr_in *in = (const void *)ss;
-	const struct sockaddr_in6 *in6 = (const void *)ss;
-
-	return ss->ss_family == AF_INET ? in->sin_addr.s_addr == INADDR_ANY
-					: IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr);
-}
-
 static int open_one(struct spate_sock_dgram *l)
 {
 	struct sockaddr_storage ss;
@@ -231,7 +222,7 @@ static int open_one(struct spate_sock_dgram *l)
 	bool v6 = ss.ss_family == AF_INET6;
 	int one = 1, bytes = RCV_BYTES, err;
 
-	l->wildcard = is_wildcard(&ss);
+	l->wildcard = spate_sock_wildcard(&ss);
 	l->fd = socket(ss.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (l->fd < 0)
 		return -errno;

@@ -73,6 +73,7 @@ struct spate_sock_conn {
 struct spate_sock_listener {
 	_Alignas(64) struct spate_listener l;
 	int fd;
+	bool wildcard;
 	bool armed;
 };
 
@@ -123,6 +124,7 @@ static inline struct spate_sock *spate_sock_of(struct spate_sock_conn *c)
 /* A submission entry, submitting what is queued when the queue is full. Never NULL. */
 struct io_uring_sqe *spate_sock_sqe(struct spate_sock *k);
 void spate_sock_submit(struct spate_sock *k);
+bool spate_sock_wildcard(const struct sockaddr_storage *ss); /* any address of ours */
 
 static inline void spate_sock_tag(struct io_uring_sqe *sqe, enum spate_sock_op op,
 				  const void *owner)
